@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The commands of the project. `make help` lists them; each installs what it needs and may be repeated.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PACKAGES_STAMP := build/stamp/packages
+
+include scripts/build.mk
+include rdma-paxos/module.mk
+include guest-tools/module.mk
+include dom0-daemon/module.mk
+include hypervisor-patches/module.mk
+include tests/module.mk
+include scripts/module.mk
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(PACKAGES_STAMP): scripts/packages.txt scripts/install-packages
+	@scripts/install-packages
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: packages
+packages: $(PACKAGES_STAMP) ## install the Debian packages that the other targets need
+
+.PHONY: all
+all: $(PACKAGES_STAMP) tripodd tripod ## build the daemon, the commands and the tools
+
+.PHONY: unit
+unit: $(PACKAGES_STAMP) $(UNIT_TESTS) ## run the unit tests alone
+	@scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))
+
+.PHONY: clean
+clean: ## remove what was built from this tree's sources
+	@rm -rf build/obj build/lib build/bin build/san-* build/drill build/test
+
+.PHONY: distclean
+distclean: ## remove everything the targets made, downloads included
+	@rm -rf build

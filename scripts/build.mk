@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# How C++ becomes programs. One module.mk per top-level folder calls the three macros below; nothing else
+# compiles C++. Objects go to build/obj/<path of the source>.o, libraries to build/lib, programs to build/bin.
+#
+#   $(call cxx_library,NAME,SOURCES)                 build/lib/libNAME.a
+#   $(call cxx_program,NAME,SOURCES,LIBRARIES,LDLIBS) build/bin/NAME
+#   $(call cxx_test,NAME,SOURCES,LIBRARIES,LDLIBS)    build/bin/NAME, linked with GoogleTest and run by `make unit`
+#
+# LIBRARIES are names given to cxx_library, the user before the used; LDLIBS are system libraries (-lfoo).
+# SANITIZE=address,undefined (or thread) builds everything with that sanitizer, in its own folder.
+
+SANITIZE ?=
+BUILD := build$(if $(SANITIZE),/san-$(subst $(comma),-,$(SANITIZE)))
+comma := ,
+
+CXX := g++
+CPPFLAGS += -Irdma-paxos/include -Irdma-paxos/src -Ihypervisor-patches/include -Idom0-daemon/src -Iguest-tools/src -MMD -MP
+CXXFLAGS += -std=c++20 -O2 -g -fno-omit-frame-pointer -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion \
+            -Wnon-virtual-dtor -Woverloaded-virtual -Werror $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
+LDFLAGS  += $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+
+UNIT_TESTS :=
+CXX_SOURCES :=
+
+objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
+archives = $(foreach l,$(1),$(BUILD)/lib/lib$(l).a)
+
+define cxx_library
+CXX_SOURCES += $(2)
+$(BUILD)/lib/lib$(1).a: $(call objects,$(2))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+
+define cxx_program
+CXX_SOURCES += $(2)
+$(BUILD)/bin/$(1): $(call objects,$(2)) $(call archives,$(3))
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$(CXX) $(LDFLAGS) -o $$@ $(call objects,$(2)) -Wl,--start-group $(call archives,$(3)) -Wl,--end-group $(4)
+.PHONY: $(1)
+$(1): $(BUILD)/bin/$(1)
+endef
+
+define cxx_test
+$(call cxx_program,$(1),$(2),$(3),-lgtest_main -lgtest -lgmock $(4) -lpthread)
+UNIT_TESTS += $(1)
+endef
+
+# Everything compiled also depends on the packages being there.
+$(BUILD)/obj/%.o: %.cpp | $(PACKAGES_STAMP)
+	@mkdir -p $(@D)
+	@echo "  CXX   $<"
+	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
