@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a replica must be told at its birth.
+#pragma once
+
+#include "rdma_paxos/fabric.h"
+
+#include <vector>
+
+namespace rdma_paxos {
+
+using namespace std::chrono_literals;
+
+/// All clocks of a group may run at different rates, by at most `clock_drift_ppm` from the true rate.
+/// The defaults suit real hardware with a polling thread; emulated hosts want lab_timing().
+struct Timing {
+    Nanoseconds heartbeat = 1ms;             ///< how often a leader's heartbeat and everybody's row are written
+    Nanoseconds election_timeout_min = 10ms; ///< silence after which a leader may be doubted
+    Nanoseconds election_timeout_max = 20ms; ///< each doubt starts at a random moment between the two
+    Nanoseconds lease = 8ms;                 ///< must be below election_timeout_min, by more than the drift
+    Nanoseconds follower_poll = 50us;        ///< how often a sleeping replica looks at its memory
+    Nanoseconds link_retry = 50ms;           ///< how long to wait for a peer's part in connecting a link
+    std::uint32_t clock_drift_ppm = 1000;
+};
+
+/// For hosts emulated in software, which may not run for tens of milliseconds.
+inline Timing lab_timing() {
+    return {.heartbeat = 20ms,
+            .election_timeout_min = 300ms,
+            .election_timeout_max = 500ms,
+            .lease = 250ms,
+            .follower_poll = 1ms,
+            .link_retry = 200ms,
+            .clock_drift_ppm = 1000};
+}
+
+struct Config {
+    GroupId group{};
+    ReplicaId self;
+    std::vector<ReplicaId> members;     ///< self included; odd number, at most max_replicas; same at every member
+    ReplicaId initial_leader = nobody;  ///< at the group's birth this one stands at once, without a time-out
+    bool founding = true;               ///< false: a member that lost its memory. It neither votes nor stands.
+    std::size_t ring_bytes = 32u << 20; ///< multiple of 4096; bounds how far a follower may fall behind
+    std::size_t max_entry_bytes = 1u << 20;   ///< largest body; at most a quarter of the ring
+    std::size_t max_write_bytes = 256u << 10; ///< one WRITE carries at most this much
+    std::uint32_t max_in_flight = 4;          ///< WRITEs outstanding per follower; what comes meanwhile is batched
+    std::uint64_t seed = 1; ///< of the time-outs' randomness and the incarnation; vary it per start
+    Timing timing;
+};
+
+/// The memory that a fabric must provide for such a replica.
+MemoryLayout memory_layout(std::size_t ring_bytes);
+
+} // namespace rdma_paxos
