@@ -69,8 +69,8 @@ struct FrameHeader {
 FrameHeader encode_header(FrameType type, std::uint64_t tag, std::span<const std::byte> body);
 
 // Takes the bytes of one direction of one connection, in pieces of any size, and gives whole frames.
-// Memory: never more than the bytes received of the one frame under construction (and so never more than the
-// largest limit of its channel plus the header); what a length field promises is not allocated before it arrives.
+// Memory: at most twice the bytes received of the frame under construction, and never more than the largest limit
+// of its channel: what a length field promises is not allocated before it arrives.
 class FrameDecoder {
   public:
     explicit FrameDecoder(Channel channel) : channel_(channel) {}

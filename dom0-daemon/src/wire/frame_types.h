@@ -40,6 +40,7 @@ enum class FrameType : std::uint16_t {
 
 inline constexpr std::uint32_t json_body_max = 256 * 1024;
 inline constexpr std::uint32_t request_body_max = 64 * 1024;
+inline constexpr std::uint32_t result_body_max = 4 * 1024 * 1024; // a long list with its events
 inline constexpr std::uint32_t records_body_max = 1024 * 1024;
 inline constexpr std::uint32_t state_chunk_max = 4 * 1024 * 1024 + 64;
 
