@@ -1,1 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
+#
+# The lab: what its hosts are made of, and the commands that start and stop them.
+
+$(eval $(call cxx_library,lab-frame,scripts/lab/agent/frame.cpp))
+$(eval $(call cxx_program,host-agent,scripts/lab/agent/host_agent.cpp,lab-frame,-static))
+$(eval $(call cxx_program,host-exec,scripts/lab/agent/host_exec.cpp,lab-frame))
+
+# build-xen finds out by itself what has changed, so it always runs; it writes its results only when they differ.
+.PHONY: xen
+xen: $(PACKAGES_STAMP) ## build the patched hypervisor and the patched xl
+	@scripts/build-xen
+build/lab/xen build/lab/xl: xen ;
+
+build/kernel/vmlinux: scripts/fetch-kernel | $(PACKAGES_STAMP)
+	@scripts/fetch-kernel build/kernel
+	@touch $@
+
+build/lab/guest.img: scripts/lab/guest-image scripts/lab/image-lib.sh scripts/lab/guest-init build/kernel/vmlinux
+	@scripts/lab/guest-image $@
+
+build/lab/dom0.img: scripts/lab/dom0-image scripts/lab/image-lib.sh scripts/lab/dom0-init $(wildcard scripts/lab/dom0-etc/*) \
+                    build/kernel/vmlinux build/lab/guest.img build/lab/xl build/bin/host-agent
+	@scripts/lab/dom0-image $@
+
+.PHONY: lab-images
+lab-images: build/lab/xen build/lab/dom0.img build/bin/host-exec
+
+.PHONY: lab lab-down
+lab: lab-images ## start three emulated Xen hosts and leave them running
+	@scripts/lab/lab up --web1
+	@scripts/lab/lab help-hosts
+
+lab-down: ## stop the hosts that `make lab` started
+	@scripts/lab/lab down
