@@ -105,7 +105,7 @@ struct tripod_divergence {
 
 struct xen_domctl_tripod {
     uint32_t op;                    /* IN: enum tripod_op */
-    uint32_t interface_version;     /* IN: TRIPOD_INTERFACE_VERSION (else EPROTO); OUT: Xen's */
+    uint32_t interface_version;     /* IN: TRIPOD_INTERFACE_VERSION (else EOPNOTSUPP); OUT: Xen's */
     union {
         struct {
             uint32_t ring_pages;    /* IN: pages of each of the two rings, a power of two, 16..4096 */

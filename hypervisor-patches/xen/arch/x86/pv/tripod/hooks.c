@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where a guest's system call enters and returns. This file finds out what the call is and whose; what to do with it
+ * is said by the mode (record.c, replay.c, clock.c), and carried out here.
+ */
+#include "internal.h"
+
+void tripod_diverge(struct tripod_domain *t, const struct tripod_entry *entry, unsigned int reason,
+                    uint64_t expected, uint64_t found)
+{
+    if ( t->divergence.reason )
+        return;
+    t->divergence = (struct tripod_divergence){
+        .seq = tripod_replaying(t) ? t->replay_seq : t->record_seq,
+        .expected = expected,
+        .found = found,
+        .reason = reason,
+        .tid = entry->thread.tid,
+        .nr = entry->nr,
+    };
+    t->control->unfit = reason;
+    gprintk(XENLOG_WARNING, "tripod: unfit: reason %u record %" PRIu64 " thread %u call %u: %#" PRIx64
+            " expected, %#" PRIx64 " found\n", reason, t->divergence.seq, entry->thread.tid, entry->nr, expected,
+            found);
+    tripod_notify(t);
+}
+
+void tripod_guest_broken(struct tripod_domain *t, unsigned int what, uint32_t tid, unsigned int nr)
+{
+    const struct tripod_entry entry = { .thread.tid = tid, .nr = nr };
+
+    tripod_diverge(t, &entry, TRIPOD_REASON_guest, 0, what);
+    /* The VM goes on, unprotected: its own doing. dom0 is told. */
+    if ( tripod_recording(t) )
+        t->mode = TRIPOD_MODE_off;
+}
+
+static bool inet_family(uint64_t family)
+{
+    return (int32_t)family == TRIPOD_AF_INET || (int32_t)family == TRIPOD_AF_INET6;
+}
+
+static uint8_t effective_class(const struct tripod_entry *entry, enum tripod_fd_kind kind)
+{
+    switch ( entry->call->scope )
+    {
+    case TRIPOD_SCOPE_always:
+        return entry->call->call_class;
+    case TRIPOD_SCOPE_network:
+    case TRIPOD_SCOPE_unsupported:
+        return kind == TRIPOD_FD_network ? entry->call->call_class : TRIPOD_CLASS_native;
+    case TRIPOD_SCOPE_value:
+        return kind == TRIPOD_FD_value ? entry->call->call_class : TRIPOD_CLASS_native;
+    case TRIPOD_SCOPE_network_value:
+        return kind == TRIPOD_FD_network ? entry->call->call_class
+             : kind == TRIPOD_FD_value ? TRIPOD_CLASS_value : TRIPOD_CLASS_native;
+    case TRIPOD_SCOPE_inet_family:
+        return inet_family(entry->args[0]) ? entry->call->call_class : TRIPOD_CLASS_native;
+    }
+    return TRIPOD_CLASS_native;
+}
+
+/* Finds the process and the call's class; a class of native means: not our business. */
+static enum tripod_verdict identify(struct tripod_domain *t, struct vcpu *v, struct tripod_entry *entry)
+{
+    enum tripod_fd_kind kind = TRIPOD_FD_other;
+    enum tripod_verdict verdict = TRIPOD_GO;
+
+    entry->call_class = TRIPOD_CLASS_native;
+    entry->process = tripod_process_find(t, &entry->thread);
+    if ( !entry->process )
+    {
+        tripod_guest_broken(t, TRIPOD_GUEST_too_many, entry->thread.tid, entry->nr);
+        return TRIPOD_BROKEN;
+    }
+    if ( entry->process->state == TRIPOD_PROCESS_scanning )
+        verdict = tripod_process_scan(t, v, &entry->thread, entry->process);
+    if ( verdict != TRIPOD_GO )
+        return verdict;
+
+    entry->fd = -1;
+    if ( entry->call->fd_arg >= 0 )
+    {
+        kind = tripod_fd_kind(t, v, &entry->thread, entry->args[entry->call->fd_arg], NULL);
+        entry->fd = entry->args[entry->call->fd_arg];
+    }
+    entry->call_class = effective_class(entry, kind);
+
+    if ( entry->process->state == TRIPOD_PROCESS_ignored )
+    {
+        if ( kind == TRIPOD_FD_network )
+        {
+            /* Handed over by another process since we looked. */
+            entry->process->state = TRIPOD_PROCESS_scanning;
+            entry->process->next_fd = 0;
+            return tripod_process_scan(t, v, &entry->thread, entry->process);
+        }
+        if ( entry->call->scope == TRIPOD_SCOPE_inet_family && entry->call_class != TRIPOD_CLASS_native )
+            entry->process->state = TRIPOD_PROCESS_followed;
+        else
+            entry->call_class = TRIPOD_CLASS_native;
+    }
+    if ( entry->call->scope == TRIPOD_SCOPE_unsupported && entry->call_class != TRIPOD_CLASS_native )
+    {
+        tripod_guest_broken(t, TRIPOD_GUEST_unsupported, entry->thread.tid, entry->nr);
+        return TRIPOD_BROKEN;
+    }
+    return TRIPOD_GO;
+}
+
+/* A call whose result could not be logged at its return comes by again. */
+static enum tripod_verdict finish_captured(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs,
+                                           struct tripod_pending *p)
+{
+    enum tripod_verdict verdict = tripod_recording(t) ? tripod_record_emit(t, v, p, p->result) : TRIPOD_GO;
+
+    if ( verdict == TRIPOD_WAIT || verdict == TRIPOD_FAULT )
+        return verdict;
+    regs->rax = p->result;
+    tripod_pending_drop(t, p);
+    return TRIPOD_GO;
+}
+
+/* Mode live, and calls that were under way when a mode ended. */
+static bool enter_passive(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs,
+                          struct tripod_entry *entry)
+{
+    struct tripod_process *process;
+    struct tripod_pending *p;
+
+    if ( t->mode != TRIPOD_MODE_live || !entry->call || !tripod_clock_wanted(t, entry->nr) ||
+         !tripod_thread_read(t, v, &entry->thread) )
+        return false;
+    process = tripod_process_find(t, &entry->thread);
+    if ( process && process->state == TRIPOD_PROCESS_followed )
+    {
+        p = tripod_pending_add(t, &entry->thread, regs, entry->nr);
+        if ( p )
+            p->state = TRIPOD_PENDING_clock;
+    }
+    return false;
+}
+
+static bool carry_out(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs,
+                      const struct tripod_entry *entry, enum tripod_verdict verdict, bool answered)
+{
+    switch ( verdict )
+    {
+    case TRIPOD_GO:
+        tripod_progress(t);
+        return answered;
+
+    case TRIPOD_FAULT:
+        regs->rip -= 2;
+        pv_inject_page_fault(PFEC_user_mode | (t->fault_write ? PFEC_write_access : 0), t->fault_address);
+        return true;
+
+    case TRIPOD_BROKEN:
+        if ( !tripod_replaying(t) )
+            return false;
+        t->wait_reason = TRIPOD_WAIT_replay;
+        t->wait_thread = false;
+        break;
+
+    case TRIPOD_WAIT:
+        break;
+    }
+    return tripod_wait(t, v, regs, entry);
+}
+
+static bool enter(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs)
+{
+    struct tripod_entry entry = {
+        .nr = (uint32_t)regs->rax,
+        .args = { regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9 },
+        .fd = -1,
+    };
+    struct tripod_pending *p = tripod_pending_find(t, tripod_kernel_sp(v), regs->rsp);
+    enum tripod_verdict verdict;
+    bool answered = false;
+
+    entry.call = tripod_call(entry.nr);
+    if ( p )
+    {
+        bool same = p->rip == regs->rip;
+
+        if ( same && p->state == TRIPOD_PENDING_restart && entry.nr == TRIPOD_NR_restart_syscall )
+        {
+            p->state = TRIPOD_PENDING_native;
+            return false;
+        }
+        if ( same && p->state == TRIPOD_PENDING_captured && entry.nr == p->nr )
+        {
+            entry.thread = (struct tripod_thread){ .ksp = p->ksp, .tid = p->tid, .tgid = p->tgid };
+            verdict = finish_captured(t, v, regs, p);
+            /* It waits as what it is, not as a second pending call. */
+            if ( verdict == TRIPOD_WAIT )
+            {
+                tripod_note_wait(t);
+                tripod_notify(t);
+                if ( !tripod_ring_has_room(t, t->wait_bytes) )
+                    vcpu_block();
+                regs->rip -= 2;
+                return true;
+            }
+            return carry_out(t, v, regs, &entry, verdict, true);
+        }
+        tripod_pending_drop(t, p); /* its thread went elsewhere: longjmp, exec, exit */
+    }
+
+    if ( !entry.call )
+        return false;
+    if ( !tripod_recording(t) && !tripod_replaying(t) )
+        return enter_passive(t, v, regs, &entry);
+
+    t->calls++;
+    if ( !tripod_thread_read(t, v, &entry.thread) )
+        return false;
+    verdict = identify(t, v, &entry);
+    if ( verdict == TRIPOD_GO )
+    {
+        if ( entry.call_class == TRIPOD_CLASS_native )
+            return false;
+        verdict = tripod_replaying(t) ? tripod_replay_entry(t, v, regs, &entry, &answered)
+                                      : tripod_record_entry(t, v, regs, &entry, &answered);
+    }
+    return carry_out(t, v, regs, &entry, verdict, answered);
+}
+
+bool tripod_syscall_entry(struct cpu_user_regs *regs)
+{
+    struct vcpu *v = current;
+    struct tripod_domain *t = tripod_of(v->domain);
+    bool handled;
+
+    /* Most calls are native: they leave here. */
+    if ( (t->mode == TRIPOD_MODE_off || !tripod_call((uint32_t)regs->rax)) && !t->pending_count )
+        return false;
+
+    spin_lock(&t->lock);
+    handled = enter(t, v, regs);
+    spin_unlock(&t->lock);
+    return handled;
+}
+
+bool tripod_syscall_entry32(struct cpu_user_regs *regs)
+{
+    struct vcpu *v = current;
+    struct tripod_domain *t = tripod_of(v->domain);
+    struct tripod_thread thread;
+    struct tripod_process *process;
+
+    if ( !tripod_recording(t) && !tripod_replaying(t) )
+        return false;
+
+    /* Not logged in this version: a followed process that makes one cannot be protected. */
+    spin_lock(&t->lock);
+    if ( tripod_thread_read(t, v, &thread) )
+    {
+        process = tripod_process_find(t, &thread);
+        if ( process && process->state == TRIPOD_PROCESS_followed )
+            tripod_guest_broken(t, TRIPOD_GUEST_compat_call, thread.tid, (uint32_t)regs->rax);
+    }
+    spin_unlock(&t->lock);
+    return false;
+}
+
+static void restore_arguments(struct cpu_user_regs *regs, const struct tripod_pending *p)
+{
+    regs->rdi = p->args[0];
+    regs->rsi = p->args[1];
+    regs->rdx = p->args[2];
+    regs->r10 = p->args[3];
+    regs->r8 = p->args[4];
+    regs->r9 = p->args[5];
+}
+
+static unsigned long leave(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs, unsigned long rax)
+{
+    struct tripod_pending *p = tripod_pending_find(t, tripod_kernel_sp(v), regs->rsp);
+    enum tripod_verdict verdict;
+
+    /* No call of ours, or a signal handler is called first: it comes back here by sigreturn. */
+    if ( !p || (regs->rip != p->rip && regs->rip != p->rip - 2) )
+        return rax;
+
+    restore_arguments(regs, p);
+    if ( regs->rip != p->rip )
+    {
+        /* Interrupted; the kernel makes the thread call again. */
+        if ( p->state == TRIPOD_PENDING_native && rax == TRIPOD_NR_restart_syscall )
+            p->state = TRIPOD_PENDING_restart;
+        else
+        {
+            if ( p->state == TRIPOD_PENDING_mirrored || p->state == TRIPOD_PENDING_yielded )
+                rax = p->nr;
+            tripod_pending_drop(t, p);
+        }
+        return rax;
+    }
+
+    switch ( p->state )
+    {
+    case TRIPOD_PENDING_yielded:
+        regs->rip -= 2;
+        rax = p->nr;
+        break;
+
+    case TRIPOD_PENDING_native:
+        if ( !tripod_recording(t) )
+            break;
+        verdict = tripod_record_emit(t, v, p, rax);
+        if ( verdict == TRIPOD_WAIT || verdict == TRIPOD_FAULT )
+        {
+            p->state = TRIPOD_PENDING_captured;
+            p->result = rax;
+            regs->rip -= 2;
+            return p->nr;
+        }
+        break;
+
+    case TRIPOD_PENDING_mirrored:
+        if ( t->mode == TRIPOD_MODE_replay )
+            tripod_replay_return(t, p, rax);
+        break;
+
+    case TRIPOD_PENDING_clock:
+        tripod_clock_correct(t, p, rax);
+        break;
+    }
+    tripod_pending_drop(t, p);
+    return rax;
+}
+
+unsigned long tripod_syscall_return(struct cpu_user_regs *regs, unsigned long rax)
+{
+    struct vcpu *v = current;
+    struct tripod_domain *t = tripod_of(v->domain);
+
+    if ( !t->pending_count )
+        return rax;
+
+    spin_lock(&t->lock);
+    rax = leave(t, v, regs, rax);
+    spin_unlock(&t->lock);
+    return rax;
+}
