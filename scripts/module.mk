@@ -33,3 +33,7 @@ lab: lab-images ## start three emulated Xen hosts and leave them running
 
 lab-down: ## stop the hosts that `make lab` started
 	@scripts/lab/lab down
+
+.PHONY: lab-test
+lab-test: lab-images all ## run the tests that need emulated hosts
+	@scripts/run-lab-tests

@@ -57,6 +57,8 @@ qemu_pid() {
     [[ -n $pid ]] && tr '\0' '\n' 2> /dev/null < "/proc/$pid/cmdline" | grep -qxF -e "$LAB-$1" && echo "$pid"
 }
 
+qemu_stopped() { ! grep -h '^State:' "/proc/$(qemu_pid "$1")"/task/*/status | grep -qv 'T (stopped)'; }
+
 # QEMU dies at once and without a word to the guest, like a host that loses power. Waits until it is gone.
 kill_qemu() {
     local pid
