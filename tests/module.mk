@@ -2,5 +2,6 @@
 
 $(eval $(call cxx_test,wire-test,tests/wire/frame_test.cpp,tripod-wire,-lfmt -lxxhash))
 include tests/guest-tools/module.mk
-$(eval $(call cxx_test,front-test,$(addprefix tests/daemon/,config_test.cpp control_test.cpp),\
+$(eval $(call cxx_test,front-test,$(addprefix tests/daemon/,config_test.cpp control_test.cpp format_test.cpp record_view_test.cpp),\
     tripod-front tripod-record tripod-wire,-lfmt -lxxhash -lxlutil -lxenlight))
+include tests/net/module.mk
