@@ -1,1 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+#
+# The replicated log over RDMA: the library, its simulator, its benchmark, its tests.
+
+PAXOS_SOURCES := $(wildcard rdma-paxos/src/consensus/*.cpp rdma-paxos/src/fabric/*.cpp rdma-paxos/src/rendezvous/*.cpp)
+PAXOS_LIBS := -libverbs -lfmt -lrt
+
+$(eval $(call cxx_library,rdma-paxos,$(PAXOS_SOURCES)))
+$(eval $(call cxx_library,rdma-paxos-sim,$(filter-out %_main.cpp,$(wildcard rdma-paxos/src/sim/*.cpp))))
+$(eval $(call cxx_program,rdma-paxos-sim,rdma-paxos/src/sim/sim_main.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))

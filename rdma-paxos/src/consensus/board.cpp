@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "consensus/board.h"
+
+#include <cstring>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace rdma_paxos {
+
+namespace {
+
+// The image of a row, little-endian, without gaps.
+struct RowBytes {
+    std::uint64_t check;
+    std::uint64_t incarnation;
+    std::uint64_t beat;
+    std::uint64_t term;
+    std::uint8_t role;
+    std::uint8_t has_quorum;
+    std::uint8_t voted_for;
+    std::uint8_t granted_to;
+    std::uint8_t shares_doubt_of;
+    std::uint8_t endpoint_size;
+    std::uint8_t version;
+    std::uint8_t reserved;
+    std::uint64_t doubt;
+    std::uint64_t shared_doubt;
+    std::uint64_t end_index;
+    std::uint64_t end_term;
+    std::uint64_t end_position;
+    std::uint64_t end_check;
+    std::uint64_t commit_index;
+    std::uint64_t commit_term;
+    std::uint64_t commit_position;
+    std::uint64_t commit_check;
+    std::uint64_t applied_index;
+    std::uint64_t applied_position;
+    std::uint32_t link_generation;
+    std::uint32_t link_connected_to;
+    std::byte endpoint[Endpoint::capacity];
+};
+static_assert(sizeof(RowBytes) == 216 && sizeof(RowBytes) <= sizeof(RowImage));
+static_assert(sizeof(RowImage) <= row_slot && max_replicas * row_slot <= 4096);
+
+constexpr std::uint8_t row_version = 1;
+
+std::uint64_t row_check(const RowImage& image, std::uint64_t salt, ReplicaId writer) {
+    return XXH3_64bits_withSeed(image.data() + 8, image.size() - 8, salt ^ (writer.value() * 0x9e3779b97f4a7c15u));
+}
+
+} // namespace
+
+RowImage encode_row(const Row& row, std::uint64_t salt, ReplicaId writer) {
+    RowBytes bytes{};
+    bytes.incarnation = row.incarnation;
+    bytes.beat = row.beat;
+    bytes.term = row.term.value();
+    bytes.role = static_cast<std::uint8_t>(row.role);
+    bytes.has_quorum = row.has_quorum;
+    bytes.voted_for = row.voted_for.value();
+    bytes.granted_to = row.granted_to.value();
+    bytes.shares_doubt_of = row.shares_doubt_of.value();
+    bytes.endpoint_size = row.log_link.endpoint.size;
+    bytes.version = row_version;
+    bytes.doubt = row.doubt;
+    bytes.shared_doubt = row.shared_doubt;
+    bytes.end_index = row.end_index.value();
+    bytes.end_term = row.end_term.value();
+    bytes.end_position = row.end_position;
+    bytes.end_check = row.end_check;
+    bytes.commit_index = row.commit_index.value();
+    bytes.commit_term = row.commit_term.value();
+    bytes.commit_position = row.commit_position;
+    bytes.commit_check = row.commit_check;
+    bytes.applied_index = row.applied_index.value();
+    bytes.applied_position = row.applied_position;
+    bytes.link_generation = row.log_link.generation;
+    bytes.link_connected_to = row.log_link.connected_to;
+    std::memcpy(bytes.endpoint, row.log_link.endpoint.bytes.data(), Endpoint::capacity);
+
+    RowImage image{};
+    std::memcpy(image.data(), &bytes, sizeof bytes);
+    const std::uint64_t check = row_check(image, salt, writer);
+    std::memcpy(image.data(), &check, sizeof check);
+    return image;
+}
+
+std::optional<Row> decode_row(const RowImage& image, std::uint64_t salt, ReplicaId writer) {
+    RowBytes bytes;
+    std::memcpy(&bytes, image.data(), sizeof bytes);
+    if (bytes.check != row_check(image, salt, writer) || bytes.version != row_version ||
+        bytes.role > static_cast<std::uint8_t>(Role::observer) || bytes.endpoint_size > Endpoint::capacity)
+        return std::nullopt;
+    Row row;
+    row.incarnation = bytes.incarnation;
+    row.beat = bytes.beat;
+    row.term = Term(bytes.term);
+    row.role = static_cast<Role>(bytes.role);
+    row.has_quorum = bytes.has_quorum != 0;
+    row.voted_for = ReplicaId(bytes.voted_for);
+    row.granted_to = ReplicaId(bytes.granted_to);
+    row.shares_doubt_of = ReplicaId(bytes.shares_doubt_of);
+    row.doubt = bytes.doubt;
+    row.shared_doubt = bytes.shared_doubt;
+    row.end_index = Index(bytes.end_index);
+    row.end_term = Term(bytes.end_term);
+    row.end_position = bytes.end_position;
+    row.end_check = bytes.end_check;
+    row.commit_index = Index(bytes.commit_index);
+    row.commit_term = Term(bytes.commit_term);
+    row.commit_position = bytes.commit_position;
+    row.commit_check = bytes.commit_check;
+    row.applied_index = Index(bytes.applied_index);
+    row.applied_position = bytes.applied_position;
+    row.log_link.generation = bytes.link_generation;
+    row.log_link.connected_to = bytes.link_connected_to;
+    row.log_link.endpoint.size = bytes.endpoint_size;
+    std::memcpy(row.log_link.endpoint.bytes.data(), bytes.endpoint, Endpoint::capacity);
+    return row;
+}
+
+LeaderCell seal_cell(LeaderCell cell, std::uint64_t salt) {
+    cell.check = XXH3_64bits_withSeed(&cell.term, sizeof cell - sizeof cell.check, salt);
+    return cell;
+}
+
+bool cell_is_valid(const LeaderCell& cell, std::uint64_t salt) {
+    return cell.check == XXH3_64bits_withSeed(&cell.term, sizeof cell - sizeof cell.check, salt);
+}
+
+MemoryLayout memory_layout(std::size_t ring_bytes) {
+    return {.board_bytes = 4096, .log_bytes = ring_offset + ring_bytes, .outbox_bytes = 4096};
+}
+
+} // namespace rdma_paxos

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Doubt (pre-vote), candidacy, vote, fence, adoption. See docs/consensus.md, "Election".
+#include "consensus/replica_impl.h"
+
+#include "consensus/shared_bytes.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace rdma_paxos {
+
+namespace {
+
+auto rank(const Row& row) {
+    return std::tuple(row.end_term, row.end_index);
+}
+
+} // namespace
+
+void Replica::Impl::set_role(Role role, Term term) {
+    if (role == role_ && term == term_)
+        return;
+    role_ = role;
+    term_ = term;
+    rows_changed();
+    listener_.on_role(role, term);
+}
+
+void Replica::Impl::reset_election_timer(Nanoseconds extra) {
+    const Timing& t = config_.timing;
+    const auto spread = static_cast<std::uint64_t>((t.election_timeout_max - t.election_timeout_min).count());
+    election_deadline_ =
+        now_ + extra + t.election_timeout_min + Nanoseconds(static_cast<std::int64_t>(random_() % (spread + 1)));
+}
+
+void Replica::Impl::hear_leader(ReplicaId from) {
+    leader_heard_ = now_;
+    leader_heard_from_ = from;
+    if (election_deadline_ < now_ + config_.timing.election_timeout_max)
+        reset_election_timer();
+}
+
+// While this is true, the leader's lease may still run: we must not help to elect anybody else.
+bool Replica::Impl::leader_is_heard_by_us(ReplicaId except) const {
+    return leader_heard_from_ != except && now_ - leader_heard_ < config_.timing.election_timeout_min;
+}
+
+bool Replica::Impl::can_adopt_mine(const Row& row) const {
+    return row.commit_position + ring_.size() >= end_.position;
+}
+
+// Shuts out everybody who could write our log. False if that could not be completed, or if a heartbeat landed while
+// we were at it: then its sender may count on us, and we must not vote. (A heartbeat whose write completed at the
+// leader was in our memory before the reset, so it is found here at the latest: that makes the lease safe.)
+bool Replica::Impl::fence() {
+    bool complete = true;
+    if (!planted_bugs.skip_fence)
+        for (Peer& peer : peers_) {
+            counters_.fences += peer.log.up();
+            peer.sending = false;
+            peer.in_flight.clear();
+            peer.cell_in_flight = false;
+            complete &= peer.log.ensure_cut();
+            peer.row_due = true;
+        }
+    LeaderCell cell;
+    copy_shared(&cell, cell_memory_.data(), sizeof cell);
+    if (cell != seen_cell_) {
+        seen_cell_ = cell;
+        if (role_ != Role::leader && granted_to_ != nobody && granted_to_ != config_.self) {
+            hear_leader(granted_to_);
+            complete &= planted_bugs.ignore_late_heartbeat;
+        }
+    }
+    return complete;
+}
+
+void Replica::Impl::become_follower(Term term, ReplicaId leader) {
+    if (role_ == Role::leader) {
+        // Our own lease may still run; it binds us as it binds those who acknowledged it.
+        leader_heard_ = std::max(leader_heard_, quorum_time());
+        leader_heard_from_ = config_.self;
+    }
+    if (term > term_)
+        voted_for_ = nobody;
+    granted_to_ = leader;
+    leader_ = leader;
+    adopting_from_ = nobody;
+    rescan_log();
+    set_role(Role::follower, term);
+    rows_changed();
+}
+
+// What the rows say of other leaderships.
+void Replica::Impl::observe_terms() {
+    for (Peer& peer : peers_) {
+        const Row& row = peer.row;
+        // The last row of a leader that died says for ever that it leads.
+        const bool news = row.term > term_
+                              ? is_alive(peer)
+                              : row.term == term_ && leader_ != peer.id && peer.last_heard > doubt_began_ &&
+                                    (row.has_quorum || role_ == Role::candidate);
+        if (row.role == Role::leader && news) {
+            invariant(role_ != Role::leader || row.term > term_, "two leaders in one term");
+            if (row.term == term_ && granted_to_ == peer.id) {
+                leader_ = peer.id; // we voted for it
+                set_role(Role::follower, term_);
+                reset_election_timer();
+                continue;
+            }
+            (void)fence(); // an unfinished cut is finished before the link is connected again
+            become_follower(row.term, peer.id);
+            reset_election_timer();
+        } else if (role_ == Role::leader && row.term > term_ && is_alive(peer)) {
+            // A live replica cannot follow us because it took part in a later, unfinished election. Only a newer
+            // term can take it back in; we may well be the ones who win it.
+            (void)fence();
+            become_follower(row.term, nobody);
+            election_deadline_ = now_;
+        }
+    }
+}
+
+void Replica::Impl::follow_owner() {
+    Peer* owner = find(granted_to_);
+    if (role_ == Role::leader || role_ == Role::candidate)
+        return;
+    // A fence that the fabric could not complete at once is completed before anybody is let in.
+    for (Peer& peer : peers_)
+        if (&peer != owner && !planted_bugs.skip_fence && !peer.log.ensure_cut())
+            return;
+    if (!owner)
+        return;
+    const Row& row = owner->row;
+    if (row.term != term_ || (row.role != Role::leader && row.role != Role::candidate) || owner->replaced)
+        return;
+    if (owner->log.follow(row.log_link)) {
+        owner->row_due = true;
+        next_rescan_ = never;
+    }
+}
+
+void Replica::Impl::run_election() {
+    if (role_ == Role::leader) {
+        answer_doubts();
+        return;
+    }
+    if (role_ == Role::candidate)
+        continue_candidacy();
+    else if (role_ == Role::follower && now_ >= election_deadline_)
+        start_doubt();
+    if (role_ == Role::pre_candidate) {
+        if (leader_is_heard_by_us(nobody) && leader_heard_from_ != config_.self) {
+            set_role(Role::follower, term_);
+            leader_ = row_says_leader(leader_heard_from_) ? leader_heard_from_ : nobody;
+        } else {
+            std::size_t agreed = 1;
+            for (const Peer& peer : peers_)
+                agreed +=
+                    is_alive(peer) && peer.row.shares_doubt_of == config_.self && peer.row.shared_doubt == doubt_;
+            if (agreed >= majority())
+                start_candidacy();
+            else if (now_ >= election_deadline_)
+                start_doubt();
+        }
+    }
+    answer_doubts();
+    answer_candidates();
+}
+
+bool Replica::Impl::row_says_leader(ReplicaId id) const {
+    const Peer* peer = find(id);
+    return peer && peer->row.role == Role::leader && peer->row.term == term_;
+}
+
+void Replica::Impl::start_doubt() {
+    reset_election_timer();
+    const bool virgin = term_ == Term() && std::all_of(peers_.begin(), peers_.end(),
+                                                       [](const Peer& peer) { return peer.row.term == Term(); });
+    if (virgin && config_.initial_leader == config_.self) {
+        start_candidacy(); // nobody can miss a leader that never was
+        return;
+    }
+    ++counters_.pre_votes;
+    ++doubt_;
+    doubt_began_ = now_;
+    leader_ = nobody;
+    set_role(Role::pre_candidate, term_);
+    rows_changed();
+}
+
+void Replica::Impl::answer_doubts() {
+    // A leader denies by silence, unless it has been without a majority for so long that it is none.
+    const bool may_share = role_ != Role::leader || !has_quorum(4 * config_.timing.election_timeout_max);
+    ReplicaId chosen;
+    std::uint64_t chosen_doubt = 0;
+    auto best = std::tuple(end_.term, end_.index);
+    for (const Peer& peer : peers_) {
+        const Row& row = peer.row;
+        if (!may_share || row.role != Role::pre_candidate || !is_alive(peer) || !can_adopt_mine(row) ||
+            leader_is_heard_by_us(peer.id))
+            continue;
+        // Two who doubt at once would split the votes: the one with less to offer, or the higher id, gives way.
+        const bool rival = role_ == Role::pre_candidate || chosen != nobody;
+        const ReplicaId against = chosen != nobody ? chosen : config_.self;
+        if (rival && (rank(row) < best || (rank(row) == best && peer.id > against)))
+            continue;
+        chosen = peer.id;
+        chosen_doubt = row.doubt;
+        best = rank(row);
+    }
+    if (chosen != shares_doubt_of_ || chosen_doubt != shared_doubt_) {
+        shares_doubt_of_ = chosen;
+        shared_doubt_ = chosen_doubt;
+        rows_changed();
+    }
+}
+
+void Replica::Impl::start_candidacy() {
+    if (leader_is_heard_by_us(config_.self) || !fence()) {
+        set_role(Role::follower, term_);
+        reset_election_timer();
+        return;
+    }
+    Term newest = term_;
+    for (const Peer& peer : peers_)
+        newest = std::max(newest, peer.row.term);
+    ++counters_.elections;
+    voted_for_ = granted_to_ = config_.self;
+    leader_ = nobody;
+    adopting_from_ = nobody;
+    reset_election_timer();
+    candidacy_deadline_ = election_deadline_;
+    rescan_log();
+    set_role(Role::candidate, newest.next());
+}
+
+void Replica::Impl::abandon_candidacy() {
+    // Bytes that we asked for must not arrive later in what is our log again.
+    for (Peer& peer : peers_) {
+        (void)peer.log.ensure_cut();
+        peer.row_due = true;
+    }
+    adopting_from_ = nobody;
+    rescan_log();
+    set_role(Role::follower, term_);
+    reset_election_timer();
+}
+
+void Replica::Impl::continue_candidacy() {
+    if (now_ >= candidacy_deadline_ || adoption_failed_) {
+        adoption_failed_ = false;
+        abandon_candidacy();
+        return;
+    }
+    std::size_t votes = 1;
+    Peer* best = nullptr;
+    for (Peer& peer : peers_) {
+        if (peer.row.term != term_ || peer.row.voted_for != config_.self || peer.row.granted_to != config_.self)
+            continue;
+        ++votes;
+        keep_log_link(peer);
+        if (!best || rank(peer.row) > rank(best->row))
+            best = &peer;
+    }
+    if (adopting_from_ != nobody) {
+        adopt_from(*find(adopting_from_));
+        return;
+    }
+    if (votes < majority())
+        return;
+    if (best && rank(best->row) > std::tuple(end_.term, end_.index)) {
+        adopting_from_ = best->id;
+        adopting_ = best->row;
+        adoption_posted_ = adoption_failed_ = false;
+        reads_in_flight_ = 0;
+        adopt_from(*best);
+    } else
+        become_leader();
+}
+
+// Of the voters one has the longest log of the highest term; everything that can have been committed is in it, and
+// nothing that we hold beyond what it has can have been. So its bytes may go over ours from our commit point on.
+void Replica::Impl::adopt_from(Peer& best) {
+    if (adoption_posted_) {
+        if (reads_in_flight_ == 0 && !adoption_failed_)
+            finish_adoption();
+        return;
+    }
+    if (!best.log.up())
+        return;
+    const std::uint64_t from = commit_.position;
+    const std::uint64_t to = adopting_.end_position;
+    const bool possible = to > from && to - from <= ring_.size() && to - applied_.position <= ring_.size();
+    adoption_posted_ = true;
+    adoption_failed_ = !possible;
+    for (std::uint64_t at = from; possible && at < to && !adoption_failed_;) {
+        const auto target = ring_.piece(at, to, to - at);
+        if (fabric_.post_read(best.id, Link::log, ring_offset + ring_.offset_of(at), target,
+                              static_cast<WorkId>(Work::adoption)))
+            ++reads_in_flight_;
+        else
+            adoption_failed_ = true;
+        at += target.size();
+    }
+}
+
+void Replica::Impl::finish_adoption() {
+    const Index had = end_.index;
+    rescan_log();
+    if (end_.position != adopting_.end_position || end_.check != adopting_.end_check) {
+        adoption_failed_ = true;
+        return;
+    }
+    counters_.adoptions += end_.index.value() - std::min(had, end_.index).value();
+    become_leader();
+}
+
+void Replica::Impl::answer_candidates() {
+    for (Peer& peer : peers_) {
+        const Row& row = peer.row;
+        const bool eligible =
+            row.role == Role::candidate && is_alive(peer) &&
+            (row.term > term_ || (row.term == term_ && voted_for_ == nobody && leader_ == nobody)) &&
+            can_adopt_mine(row) && !leader_is_heard_by_us(peer.id);
+        if (!eligible || !fence())
+            continue;
+        ++counters_.votes;
+        become_follower(row.term, nobody);
+        voted_for_ = granted_to_ = peer.id;
+        reset_election_timer();
+        (void)peer.log.follow(row.log_link);
+        rows_changed();
+        return;
+    }
+}
+
+} // namespace rdma_paxos

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Mistakes that a test may switch on, to show that the simulator finds them. All off outside such tests.
+#pragma once
+
+namespace rdma_paxos {
+
+struct PlantedBugs {
+    bool skip_fence = false;              ///< a vote is given without cutting off who may write the log
+    bool commit_without_majority = false; ///< one completion commits, whatever the size of the group
+    bool commit_old_term = false;         ///< an entry of an earlier term is committed by counting its copies
+    bool ignore_late_heartbeat = false;   ///< a vote is given although a heartbeat landed during the fence
+};
+
+inline PlantedBugs planted_bugs;
+
+} // namespace rdma_paxos

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rdma_paxos/replica.h"
+
+#include "consensus/replica_impl.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace rdma_paxos {
+
+const char* to_string(Role role) {
+    switch (role) {
+    case Role::follower:
+        return "follower";
+    case Role::pre_candidate:
+        return "pre-candidate";
+    case Role::candidate:
+        return "candidate";
+    case Role::leader:
+        return "leader";
+    case Role::observer:
+        return "observer";
+    }
+    return "?";
+}
+
+const char* to_string(ProposeError error) {
+    switch (error) {
+    case ProposeError::not_leader:
+        return "not the leader";
+    case ProposeError::log_full:
+        return "log full";
+    case ProposeError::too_large:
+        return "entry too large";
+    }
+    return "?";
+}
+
+namespace {
+
+std::uint64_t mix(std::uint64_t value) { // splitmix64: neighbouring seeds shall give unrelated streams
+    value += 0x9e3779b97f4a7c15u;
+    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+    value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+    return value ^ (value >> 31);
+}
+
+tl::expected<void, Error> check(const Config& config) {
+    const auto bad = [](std::string why) {
+        return tl::make_unexpected(Error{"replica configuration: " + std::move(why)});
+    };
+    const auto& members = config.members;
+    if (members.empty() || members.size() > max_replicas || members.size() % 2 == 0)
+        return bad(fmt::format("{} members; need 1, 3, 5 or 7", members.size()));
+    auto sorted = members;
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end() || sorted.front() == nobody)
+        return bad("member ids must differ, and none be 0");
+    if (std::find(members.begin(), members.end(), config.self) == members.end())
+        return bad("self is not a member");
+    if (config.initial_leader != nobody &&
+        std::find(members.begin(), members.end(), config.initial_leader) == members.end())
+        return bad("the initial leader is not a member");
+    if (config.ring_bytes % 4096 != 0 || config.max_entry_bytes == 0 ||
+        config.max_entry_bytes + 64 > config.ring_bytes / 4)
+        return bad("the ring must be a multiple of 4096 bytes and four times the largest entry");
+    if (config.max_write_bytes == 0 || config.max_in_flight == 0)
+        return bad("max_write_bytes and max_in_flight must not be 0");
+    const Timing& t = config.timing;
+    if (t.heartbeat <= 0ns || t.follower_poll <= 0ns || t.link_retry <= 0ns ||
+        t.election_timeout_min < 3 * t.heartbeat || t.election_timeout_max <= t.election_timeout_min)
+        return bad("need 3 * heartbeat <= election_timeout_min < election_timeout_max, and no interval of 0");
+    // The leader's clock may run slow and the voter's fast, each by the drift.
+    const double stretched = double(t.lease.count()) * (1 + 3e-6 * t.clock_drift_ppm);
+    if (t.lease <= 0ns || stretched >= double(t.election_timeout_min.count()))
+        return bad("the lease must be shorter than election_timeout_min, by more than the clock drift");
+    return {};
+}
+
+} // namespace
+
+Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous, Listener& listener)
+    : config_(config), fabric_(fabric), rendezvous_(rendezvous), listener_(listener),
+      salt_(genesis_check(config.group)), incarnation_(mix(config.seed ^ mix(config.self.value())) | 1),
+      random_(mix(incarnation_)),
+      ring_(fabric.region(Region::log).subspan(ring_offset, config.ring_bytes), config.max_entry_bytes),
+      cell_memory_(fabric.region(Region::log).first(sizeof(LeaderCell))),
+      board_memory_(fabric.region(Region::board)), outbox_(fabric.region(Region::outbox)) {
+    std::sort(config_.members.begin(), config_.members.end());
+    for (std::size_t slot = 0; slot < config_.members.size(); ++slot) {
+        if (config_.members[slot] == config_.self) {
+            own_slot_ = slot;
+            continue;
+        }
+        Peer& peer = peers_.emplace_back(fabric, config_.members[slot], slot);
+        peer.in_flight.reserve(config_.max_in_flight);
+        (void)peer.board.cut();
+        (void)peer.log.cut();
+    }
+    end_.check = salt_;
+    commit_ = applied_ = end_;
+    if (!config_.founding)
+        role_ = Role::observer;
+}
+
+Replica::Impl::Peer* Replica::Impl::find(ReplicaId id) {
+    for (Peer& peer : peers_)
+        if (peer.id == id)
+            return &peer;
+    return nullptr;
+}
+
+const Replica::Impl::Peer* Replica::Impl::find(ReplicaId id) const {
+    return const_cast<Impl*>(this)->find(id);
+}
+
+bool Replica::Impl::is_alive(const Peer& peer) const {
+    return !peer.replaced && now_ - peer.last_heard < config_.timing.election_timeout_max;
+}
+
+// The order matters: all news first, then decisions, then what is to be sent. A replica that was stopped for
+// seconds so learns of a new leader before its own timers can speak.
+void Replica::Impl::tick(Nanoseconds now) {
+    const bool first = born_ == never;
+    now_ = now;
+    if (first) {
+        born_ = now;
+        reset_election_timer();
+        if (config_.initial_leader == config_.self)
+            election_deadline_ = now;
+        else if (config_.initial_leader != nobody)
+            reset_election_timer(config_.timing.election_timeout_max); // leave the field to the chosen one
+    } else if (now - last_tick_ > config_.timing.election_timeout_min / 2) {
+        // We were stopped. Silence says nothing about the leader; links may need to be connected again first.
+        ++counters_.pauses;
+        reset_election_timer(3 * config_.timing.election_timeout_max);
+    }
+    last_tick_ = now;
+
+    meet_peers();
+    poll_completions();
+    read_board();
+    if (role_ != Role::observer) {
+        look_at_cell();
+        observe_terms();
+        follow_owner();
+        if (role_ != Role::leader && role_ != Role::candidate)
+            scan_log();
+        run_election();
+        if (role_ == Role::leader)
+            lead();
+        apply_committed();
+    }
+    write_rows();
+}
+
+Nanoseconds Replica::Impl::next_deadline() const {
+    const Timing& t = config_.timing;
+    if (last_tick_ == never)
+        return Nanoseconds::min();
+    if (role_ == Role::observer)
+        return last_tick_ + t.heartbeat;
+    if (role_ == Role::leader) {
+        // Followers never wait for the leader's look at its board, except while links are being made.
+        const bool settled = std::all_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+            return peer.sending || peer.lagging || !is_alive(peer);
+        });
+        if (settled && applied_ == commit_)
+            return std::min({last_tick_ + t.heartbeat / 4, next_heartbeat_, push_commit_at_});
+    }
+    return std::min(last_tick_ + t.follower_poll, last_tick_ + t.heartbeat);
+}
+
+PeerStatus Replica::Impl::status_of(ReplicaId id) const {
+    PeerStatus status;
+    const Peer* peer = find(id);
+    if (!peer)
+        return status;
+    status.alive = is_alive(*peer);
+    status.board_up = peer->board.up();
+    status.replaced = peer->replaced;
+    status.applied = peer->row.applied_index;
+    status.last_heard = peer->last_heard;
+    if (role_ == Role::leader) {
+        status.log_up = peer->log.up();
+        status.lagging = peer->lagging;
+        if (peer->acked >= end_.position)
+            status.acked = end_.index;
+        else if (peer->acked >= commit_.position) {
+            Cursor at = commit_;
+            for (Cursor next = at; next.position <= peer->acked; next = ring_.read_known(at).after)
+                at = next;
+            status.acked = at.index;
+        } else
+            status.acked = std::max(peer->row.commit_index, peer->row.applied_index);
+    }
+    return status;
+}
+
+tl::expected<std::unique_ptr<Replica>, Error> Replica::create(const Config& config, Fabric& fabric,
+                                                              Rendezvous& rendezvous, Listener& listener) {
+    if (auto ok = check(config); !ok)
+        return tl::make_unexpected(ok.error());
+    const MemoryLayout need = memory_layout(config.ring_bytes);
+    if (fabric.region(Region::log).size() < need.log_bytes ||
+        fabric.region(Region::board).size() < need.board_bytes ||
+        fabric.region(Region::outbox).size() < need.outbox_bytes)
+        return tl::make_unexpected(Error{"the fabric's memory is smaller than memory_layout() asks for"});
+    return std::unique_ptr<Replica>(new Replica(std::make_unique<Impl>(config, fabric, rendezvous, listener)));
+}
+
+Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Replica::~Replica() = default;
+
+void Replica::tick(Nanoseconds now) {
+    impl_->tick(now);
+}
+tl::expected<Index, ProposeError> Replica::propose(Bytes body) {
+    return impl_->propose(body);
+}
+void Replica::flush(Nanoseconds now) {
+    impl_->flush(now);
+}
+Nanoseconds Replica::next_deadline() const {
+    return impl_->next_deadline();
+}
+Role Replica::role() const {
+    return impl_->role();
+}
+Term Replica::term() const {
+    return impl_->term();
+}
+ReplicaId Replica::leader() const {
+    return impl_->leader();
+}
+Index Replica::last_index() const {
+    return impl_->last_index();
+}
+Index Replica::commit_index() const {
+    return impl_->commit_index();
+}
+Index Replica::applied_index() const {
+    return impl_->applied_index();
+}
+Index Replica::term_start() const {
+    return impl_->term_start();
+}
+Nanoseconds Replica::lease_deadline() const {
+    return impl_->lease_deadline();
+}
+PeerStatus Replica::peer(ReplicaId id) const {
+    return impl_->status_of(id);
+}
+Counters Replica::counters() const {
+    return impl_->counters();
+}
+std::uint64_t Replica::incarnation() const {
+    return impl_->incarnation();
+}
+
+} // namespace rdma_paxos
