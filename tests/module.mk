@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
-$(eval $(call cxx_test,wire-test,tests/wire/frame_test.cpp,tripod-wire,-lfmt -lxxhash))
+include tests/wire/module.mk
 include tests/guest-tools/module.mk
-$(eval $(call cxx_test,front-test,$(addprefix tests/daemon/,config_test.cpp control_test.cpp format_test.cpp record_view_test.cpp),\
-    tripod-front tripod-record tripod-wire,-lfmt -lxxhash -lxlutil -lxenlight))
+include tests/daemon/module.mk
 include tests/net/module.mk
+include tests/drill/module.mk

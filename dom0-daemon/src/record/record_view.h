@@ -19,8 +19,8 @@ namespace tripod::record {
 
 // No record has more; a larger claim is a fault. Xen uses four at most (recvmsg).
 inline constexpr std::size_t segments_max = 16;
-// Header, payload, and what each segment adds: its header and its padding.
-inline constexpr std::size_t record_bytes_max = sizeof(tripod_record) + TRIPOD_PAYLOAD_MAX + segments_max * 16;
+// Header, payload, and room for what comes beside it: segment headers, padding, addresses and control data.
+inline constexpr std::size_t record_bytes_max = sizeof(tripod_record) + TRIPOD_PAYLOAD_MAX + 8192 + 64;
 
 struct SegmentView {
     std::uint16_t kind = 0; // enum tripod_segment_kind
