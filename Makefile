@@ -32,6 +32,15 @@ all: $(PACKAGES_STAMP) tripodd tripod ## build the daemon, the commands and the 
 unit: $(PACKAGES_STAMP) $(UNIT_TESTS) ## run the unit tests alone
 	@scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))
 
+.PHONY: lint print-cppflags
+lint: $(PACKAGES_STAMP) ## check the sources: layout, code, scripts, licences
+	@scripts/lint
+print-cppflags:
+	@echo $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter -std=%,$(CXXFLAGS))
+
+.PHONY: test
+test: unit lab-test ## run all tests
+
 .PHONY: clean
 clean: ## remove what was built from this tree's sources
 	@rm -rf build/obj build/lib build/bin build/san-* build/drill build/test
