@@ -8,7 +8,6 @@
 #include <random>
 
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -16,6 +15,7 @@
 
 #include "fake_service.h"
 #include "record_builder.h"
+#include "server_loop.h"
 #include "temp_folder.h"
 
 namespace tripod::control {
@@ -24,34 +24,13 @@ namespace {
 using namespace std::chrono_literals;
 using tripod::testing::FakeService;
 using tripod::testing::RecordBuilder;
+using tripod::testing::ServerLoop;
 using tripod::testing::TempFolder;
 
-// Runs the server's part of an event loop in a thread.
 class ControlTest : public ::testing::Test {
   protected:
-    void SetUp() override { start({}); }
-    void TearDown() override { stop(); }
-
-    void start(ServerOptions options) {
-        auto opened = ControlServer::open(path, service, options);
-        ASSERT_TRUE(opened) << opened.error().message;
-        server = std::move(*opened);
-        quit = false;
-        loop = std::thread([this] {
-            while (!quit) {
-                pollfd p{server->listen_fd(), POLLIN, 0};
-                if (poll(&p, 1, 2) > 0)
-                    server->accept_clients();
-            }
-            server->stop();
-        });
-    }
-    void stop() {
-        quit = true;
-        if (loop.joinable())
-            loop.join();
-        server.reset();
-    }
+    void start(ServerOptions options) { server = std::make_unique<ServerLoop>(path, service, options); }
+    void stop() { server.reset(); }
     UniqueFd raw_connection() const {
         UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
         sockaddr_un address{};
@@ -73,9 +52,7 @@ class ControlTest : public ::testing::Test {
     TempFolder folder;
     std::string path = folder.path + "/run/tripodd.sock";
     FakeService service;
-    std::unique_ptr<ControlServer> server;
-    std::thread loop;
-    std::atomic<bool> quit{false};
+    std::unique_ptr<ServerLoop> server = std::make_unique<ServerLoop>(path, service);
 };
 
 TEST_F(ControlTest, RequestsReachTheServiceAndAnswersComeBackWhole) {
