@@ -34,11 +34,12 @@ class Command {
         : streams_(streams), app_("Keeps Xen VMs running when their host dies.", std::move(program)) {
         options_.socket = default_socket;
         describe();
+        overview_ = app_.help(); // once a subcommand is parsed, CLI11 gives that one's help here
     }
 
     int run(std::vector<std::string> arguments) {
         if (arguments.empty()) {
-            streams_.err(app_.help());
+            streams_.err(overview_);
             return 1;
         }
         if (const std::string& name = arguments.front(); name.empty() || name.front() != '-')
@@ -73,9 +74,7 @@ class Command {
         return nullptr;
     }
 
-    std::string help_of(const CLI::App& app) const {
-        return &app == &app_ ? app.help() : app.help(app_.get_name());
-    }
+    std::string help_of(const CLI::App& app) const { return &app == &app_ ? overview_ : app.help(app_.get_name()); }
 
     CLI::App* subcommand(const char* name, const char* what) {
         CLI::App* sub = app_.add_subcommand(name, what);
@@ -202,7 +201,7 @@ class Command {
 
     int explain() {
         if (options_.topic.empty()) {
-            streams_.out(app_.help());
+            streams_.out(overview_);
             return 0;
         }
         if (options_.topic == "exit-codes") {
@@ -236,6 +235,7 @@ class Command {
     const Streams& streams_;
     Options options_;
     CLI::App app_;
+    std::string overview_;
 };
 
 } // namespace
