@@ -4,6 +4,7 @@
 #define TRIPOD_ENV_H
 
 #include <xen/domain_page.h>
+#include <xen/errno.h>
 #include <xen/event.h>
 #include <xen/guest_access.h>
 #include <xen/lib.h>

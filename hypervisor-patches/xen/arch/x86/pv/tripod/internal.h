@@ -15,6 +15,7 @@
  *   replay.c        modes replay and hold
  *   clock.c         mode live: clocks that do not run backwards
  *   wait.c          the one way to wait
+ *   mode.c          from one mode to another
  *   control.c       domctl, shared pages, life and death
  *
  * Locking: the hooks run on the vCPU concerned, with t->lock held from the first look at shared state; control.c
@@ -271,6 +272,9 @@ struct tripod_domain {
 };
 
 /* ------------------------------------------------------------------ record.c, replay.c, clock.c, wait.c, hooks.c */
+
+/* mode.c. The domain is paused and enabled. -EINVAL: no way there from here; -ENODATA: the profile is missing. */
+long tripod_set_mode(struct tripod_domain *t, uint32_t mode, uint64_t next_seq);
 
 /* A call that entered, with all that is known of it. */
 struct tripod_entry {
