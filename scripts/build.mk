@@ -7,6 +7,7 @@
 #   $(call cxx_program,NAME,SOURCES,LIBRARIES,LDLIBS) build/bin/NAME
 #   $(call cxx_test,NAME,SOURCES,LIBRARIES,LDLIBS)    build/bin/NAME, linked with GoogleTest and run by `make unit`
 #
+# SOURCES may hold .c files too: the hypervisor's, compiled as Xen compiles them.
 # LIBRARIES are names given to cxx_library, the user before the used; LDLIBS are system libraries (-lfoo).
 # SANITIZE=address,undefined (or thread) builds everything with that sanitizer, in its own folder.
 
@@ -18,16 +19,18 @@ CXX := g++
 CPPFLAGS += -Irdma-paxos/include -Irdma-paxos/src -Ihypervisor-patches/include -Idom0-daemon/src -Iguest-tools/src -MMD -MP
 CXXFLAGS += -std=c++20 -O2 -g -fno-omit-frame-pointer -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion \
             -Wnon-virtual-dtor -Woverloaded-virtual -Werror $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
+CFLAGS   := -std=gnu99 -O2 -g -fno-omit-frame-pointer -fno-strict-aliasing -Wall -Wstrict-prototypes -Wdeclaration-after-statement \
+            -Wno-pointer-arith -Werror $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 LDFLAGS  += $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 UNIT_TESTS :=
 CXX_SOURCES :=
 
-objects = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1))
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(patsubst %.cpp,$(BUILD)/obj/%.o,$(1)))
 archives = $(foreach l,$(1),$(BUILD)/lib/lib$(l).a)
 
 define cxx_library
-CXX_SOURCES += $(2)
+CXX_SOURCES += $$(filter %.cpp,$(2))
 $(BUILD)/lib/lib$(1).a: $(call objects,$(2))
 	@mkdir -p $$(@D)
 	@rm -f $$@
@@ -35,7 +38,7 @@ $(BUILD)/lib/lib$(1).a: $(call objects,$(2))
 endef
 
 define cxx_program
-CXX_SOURCES += $(2)
+CXX_SOURCES += $$(filter %.cpp,$(2))
 $(BUILD)/bin/$(1): $(call objects,$(2)) $(call archives,$(3))
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
@@ -54,5 +57,10 @@ $(BUILD)/obj/%.o: %.cpp | $(PACKAGES_STAMP)
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.c | $(PACKAGES_STAMP)
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
