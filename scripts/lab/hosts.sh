@@ -74,9 +74,45 @@ stage_programs() {
         done < <(ldd "$program" 2> /dev/null | grep -o '/[^ ]*')
     done
     [[ ! -e $stage/usr/bin/tripod ]] || ln -s /usr/bin/tripod "$stage/usr/lib/xen/bin/xl-tripod"
-    [[ ! -e dom0-daemon/tripod.conf ]] || cp dom0-daemon/tripod.conf "$stage/etc/xen/"
     echo "$stage"
 }
 
 # push_stage N FOLDER
-push_stage() { tar -C "$2" -cf - . | build/bin/host-exec "$LAB" "ctl$1" tar -C / -xf -; }
+push_stage() {
+    sed "s/@N@/$1/g" scripts/lab/tripod.conf > "$2.conf.$1"
+    tar -C "$2" -cf - . | build/bin/host-exec "$LAB" "ctl$1" tar -C / -xf - && push_file "$1" "$2.conf.$1" /etc/xen/tripod.conf || return 1
+    rm -f "$2.conf.$1"
+}
+
+# start_daemon N: unless it runs already. Its log is in the host's /var/log/tripodd.log, and in NAME.tripodd.log here.
+start_daemon() {
+    build/bin/host-exec "$LAB" "ctl$1" sh -s << 'EOF'
+[ -x /usr/sbin/tripodd ] || exit 0
+! pidof tripodd > /dev/null || exit 0
+mkdir -p /run/tripod /var/lib/tripod
+rm -f /run/tripod/tripodd.sock
+port=$(grep -lx tripodd /sys/class/virtio-ports/*/name)
+port=/dev/$(basename "$(dirname "$port")")
+setsid sh -c "tripodd 2>&1 | tee -a /var/log/tripodd.log > $port" < /dev/null > /dev/null 2>&1 &
+for i in $(seq 100); do
+    [ ! -S /run/tripod/tripodd.sock ] || exit 0
+    sleep 0.1
+done
+echo "tripodd did not start on $(hostname):" >&2
+tail -n 5 /var/log/tripodd.log >&2
+exit 1
+EOF
+}
+
+# stop_daemon N: as a service manager would
+stop_daemon() {
+    build/bin/host-exec "$LAB" "ctl$1" sh -s << 'EOF'
+pid=$(pidof tripodd) || exit 0
+kill -TERM $pid
+for i in $(seq 100); do
+    pidof tripodd > /dev/null || exit 0
+    sleep 0.1
+done
+kill -KILL $pid
+EOF
+}

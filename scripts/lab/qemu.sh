@@ -6,6 +6,7 @@
 #   NAME.qmp           QEMU's control socket (QMP)
 #   NAME.serial        the serial console (socket); everything it ever said is in NAME.console.log
 #   NAME.guests.log    what the host's guests said on their consoles
+#   NAME.tripodd.log   what its daemon logged
 #   NAME.qemu.log      QEMU's own complaints
 
 HOST_MEMORY=${LAB_HOST_MEMORY:-1536M}
@@ -45,6 +46,7 @@ start_qemu() {
         -chardev "socket,id=serial,path=$run/$name.serial,server=on,wait=off,logfile=$run/$name.console.log,logappend=on" -serial chardev:serial \
         -chardev "file,id=guests,path=$run/$name.guests.log,append=on" \
         -device virtio-serial-pci,addr=6 -device virtserialport,chardev=guests,name=guests \
+        -chardev "file,id=tripodd,path=$run/$name.tripodd.log,append=on" -device virtserialport,chardev=tripodd,name=tripodd \
         -chardev "socket,id=qmp,path=$run/$name.qmp,server=on,wait=off" -mon chardev=qmp,mode=control \
         "${network[@]}" -daemonize -pidfile "$run/$name.pid" "$@" < /dev/null >> "$run/$name.qemu.log" 2>&1 ||
         { cat "$run/$name.qemu.log" >&2; fail "$name: QEMU did not start"; }
