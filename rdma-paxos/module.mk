@@ -8,3 +8,6 @@ PAXOS_LIBS := -libverbs -lfmt -lrt
 $(eval $(call cxx_library,rdma-paxos,$(PAXOS_SOURCES)))
 $(eval $(call cxx_library,rdma-paxos-sim,$(filter-out %_main.cpp,$(wildcard rdma-paxos/src/sim/*.cpp))))
 $(eval $(call cxx_program,rdma-paxos-sim,rdma-paxos/src/sim/sim_main.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
+
+$(eval $(call cxx_library,rdma-paxos-bench,rdma-paxos/bench/member.cpp))
+$(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/bench/node_main.cpp,rdma-paxos-bench rdma-paxos,$(PAXOS_LIBS)))

@@ -46,8 +46,11 @@ bool Replica::Impl::leader_is_heard_by_us(ReplicaId except) const {
     return leader_heard_from_ != except && now_ - leader_heard_ < config_.timing.election_timeout_min;
 }
 
+// A candidate whose log is shorter will read ours, over its own, from its commit point on. Our ring must still hold
+// those bytes. That follows from no simple bound (an abandoned tail may have been written over them), so it is
+// checked: the chain must lead from the candidate's commit point to our end.
 bool Replica::Impl::can_adopt_mine(const Row& row) const {
-    return row.commit_position + ring_.size() >= end_.position;
+    return rank(row) >= std::tuple(end_.term, end_.index) || leads_to_our_end(row);
 }
 
 // Shuts out everybody who could write our log. False if that could not be completed, or if a heartbeat landed while
@@ -100,7 +103,7 @@ void Replica::Impl::observe_terms() {
         const bool news = row.term > term_
                               ? is_alive(peer)
                               : row.term == term_ && leader_ != peer.id && peer.last_heard > doubt_began_ &&
-                                    (row.has_quorum || role_ == Role::candidate);
+                                    (row.has_quorum || granted_to_ != peer.id);
         if (row.role == Role::leader && news) {
             invariant(role_ != Role::leader || row.term > term_, "two leaders in one term");
             if (row.term == term_ && granted_to_ == peer.id) {
@@ -325,6 +328,9 @@ void Replica::Impl::answer_candidates() {
             (row.term > term_ || (row.term == term_ && voted_for_ == nobody && leader_ == nobody)) &&
             can_adopt_mine(row) && !leader_is_heard_by_us(peer.id);
         if (!eligible || !fence())
+            continue;
+        rescan_log(); // the last bytes of the leader that we have just shut out count
+        if (!can_adopt_mine(row))
             continue;
         ++counters_.votes;
         become_follower(row.term, nobody);

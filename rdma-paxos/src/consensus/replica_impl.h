@@ -118,6 +118,7 @@ class Replica::Impl {
     void become_leader();
     bool fence();
     bool can_adopt_mine(const Row& row) const;
+    bool leads_to_our_end(const Row& row) const;
     bool row_says_leader(ReplicaId id) const;
     void hear_leader(ReplicaId from);
     bool leader_is_heard_by_us(ReplicaId except) const;

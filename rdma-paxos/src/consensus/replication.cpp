@@ -146,16 +146,19 @@ void Replica::Impl::keep_log_link(Peer& peer) {
 // A follower is sent everything behind its commit point, whatever else it may hold. That its commit point lies on
 // our log, and that our ring still has all that follows, is not assumed but checked: the chain must lead from there
 // to our end.
-void Replica::Impl::start_sending(Peer& peer) {
-    const Row& row = peer.row;
+bool Replica::Impl::leads_to_our_end(const Row& row) const {
     const Cursor from{row.commit_position, row.commit_check, row.commit_index, row.commit_term};
-    const bool in_ring = from.position <= end_.position && end_.position - from.position <= ring_.size();
-    if (!in_ring || ring_.scan(from) != end_) {
+    return from.position <= end_.position && end_.position - from.position <= ring_.size() &&
+           ring_.scan(from) == end_;
+}
+
+void Replica::Impl::start_sending(Peer& peer) {
+    if (!leads_to_our_end(peer.row)) {
         peer.lagging = true;
         return;
     }
     peer.sending = true;
-    peer.sent = from.position;
+    peer.sent = peer.row.commit_position;
     peer.in_flight.clear();
     peer.cell_in_flight = false;
     peer.cell_due = true;

@@ -96,6 +96,10 @@ class Cluster {
 
     SimNetwork& network() { return network_; }
     Checkers& checkers() { return checkers_; }
+    void trace(const std::string& what) const {
+        if (options_.trace)
+            fmt::print("{:.6f} {}\n", std::chrono::duration<double>(network_.now()).count(), what);
+    }
     Outcome& outcome() { return outcome_; }
 
   private:
@@ -201,7 +205,10 @@ class Cluster {
         const Nanoseconds length =
             network_.chance(0.3) ? network_.between(100ms, 400ms) : network_.between(1ms, 60ms);
         const Nanoseconds end = network_.now() + length;
-        switch (network_.draw(10)) {
+        const auto kind = network_.draw(10);
+        trace(
+            fmt::format("fault {} at {} and {} for {} us", kind, node.id.value(), other.id.value(), length / 1us));
+        switch (kind) {
         case 0:
             if (crashes_ < (members_.size() - 1) / 2 && network_.chance(0.3))
                 crash(node);
@@ -264,6 +271,7 @@ class Cluster {
         if (node.crashed)
             return;
         ++crashes_;
+        trace(fmt::format("crash of {}", node.id.value()));
         node.crashed = true;
         node.replica.reset();
         node.rendezvous.reset();
@@ -354,6 +362,8 @@ bool Node::on_commit(Index index, Term term, Bytes body) {
 }
 
 void Node::on_role(Role role, Term term) {
+    cluster.trace(fmt::format("{}: {} in term {}, log to {}, commit {}", id.value(), to_string(role), term.value(),
+                              replica->last_index().value(), replica->commit_index().value()));
     if (role != Role::leader)
         return;
     ++cluster.outcome().elections_won;

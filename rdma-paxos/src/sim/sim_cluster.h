@@ -17,6 +17,7 @@ struct ScenarioOptions {
     Nanoseconds recovery = 2s;    ///< within which a healed majority must commit again
     Nanoseconds fault_gap = 60ms; ///< mean time between faults
     bool reset_only_revokes = false;
+    bool trace = false; ///< print role changes and faults to stdout
 };
 
 struct Outcome {

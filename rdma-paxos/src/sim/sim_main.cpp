@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
     app.add_option("START", start, "the first seed");
     app.add_option("--duration-ms", duration_ms, "simulated time with faults, per scenario");
     app.add_flag("--keep-going", keep_going, "do not stop at the first failure");
+    app.add_flag("--trace", options.trace, "print role changes and faults");
     app.add_flag("--bug-skip-fence", planted_bugs.skip_fence, "vote without fencing");
     app.add_flag("--bug-no-majority", planted_bugs.commit_without_majority, "commit with a single copy");
     app.add_flag("--bug-old-term", planted_bugs.commit_old_term, "commit an old term's entry by counting copies");

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../bench/member.h"
+
+#include <algorithm>
+#include <ctime>
+#include <fmt/format.h>
+#include <map>
+#include <poll.h>
+#include <random>
+#include <sys/prctl.h>
+
+namespace rdma_paxos::bench {
+
+namespace {
+
+tl::expected<std::map<ReplicaId, TcpAddress>, Error> parse_peers(const MemberOptions& options) {
+    std::map<ReplicaId, TcpAddress> peers;
+    for (const std::string& text : options.peers) {
+        const auto equals = text.find('=');
+        const auto colon = text.rfind(':');
+        const int id = std::atoi(text.c_str());
+        TcpAddress address;
+        if (equals != std::string::npos && colon != std::string::npos && colon > equals) {
+            address.host = text.substr(equals + 1, colon - equals - 1);
+            address.port = static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1));
+        }
+        if (id < 1 || id > 255 || (options.fabric == "verbs" && address.port == 0))
+            return tl::make_unexpected(Error{fmt::format("\"{}\" is not ID=ADDRESS:PORT", text)});
+        peers[ReplicaId(static_cast<std::uint8_t>(id))] = address;
+    }
+    return peers;
+}
+
+} // namespace
+
+void add_member_options(CLI::App& app, MemberOptions& options) {
+    app.add_option("--fabric", options.fabric, "verbs or shm")->check(CLI::IsMember({"verbs", "shm"}));
+    app.add_option("--id", options.id, "this member")->required();
+    app.add_option("--peers", options.peers, "all members, as ID=ADDRESS:PORT (shm: ID), separated by commas")
+        ->delimiter(',')
+        ->required();
+    app.add_option("--device", options.device, "RDMA device");
+    app.add_option("--group", options.group, "name of the group, up to 16 characters");
+    app.add_option("--initial-leader", options.initial_leader, "the member that leads first");
+    app.add_option("--ring-mib", options.ring_mib, "size of the log in memory");
+    app.add_flag("--lab-timing", options.lab_timing, "time-outs for emulated hosts");
+    app.add_flag("--rejoin", options.rejoin, "this member ran before and lost its memory");
+}
+
+Nanoseconds now() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return std::chrono::seconds(time.tv_sec) + Nanoseconds(time.tv_nsec);
+}
+
+tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions& options, Listener& listener) {
+    const auto peers = parse_peers(options);
+    if (!peers)
+        return tl::make_unexpected(peers.error());
+    prctl(PR_SET_TIMERSLACK, 1000UL);
+    Config config;
+    std::copy_n(options.group.begin(), std::min(options.group.size(), config.group.size()), config.group.begin());
+    config.self = ReplicaId(static_cast<std::uint8_t>(options.id));
+    config.initial_leader = ReplicaId(static_cast<std::uint8_t>(options.initial_leader));
+    config.founding = !options.rejoin;
+    config.ring_bytes = options.ring_mib << 20;
+    config.seed = std::random_device{}();
+    if (options.lab_timing)
+        config.timing = lab_timing();
+    auto member = std::make_unique<Member>();
+    for (const auto& [id, address] : *peers) {
+        config.members.push_back(id);
+        if (id != config.self)
+            member->others_.push_back(id);
+    }
+    if (!peers->contains(config.self))
+        return tl::make_unexpected(Error{"this member's own --id is missing in --peers"});
+    const MemoryLayout layout = memory_layout(config.ring_bytes);
+    if (options.fabric == "shm") {
+        auto made = make_shm_fabric(config.group, config.self, config.members, layout);
+        if (!made)
+            return tl::make_unexpected(made.error());
+        member->fabric_ = std::move(made->fabric);
+        member->rendezvous_ = std::move(made->rendezvous);
+    } else {
+        VerbsConfig verbs;
+        verbs.device = options.device;
+        auto device = VerbsDevice::open(verbs);
+        if (!device)
+            return tl::make_unexpected(device.error());
+        auto fabric = make_verbs_fabric(*device, config.self, config.members, layout);
+        if (!fabric)
+            return tl::make_unexpected(fabric.error());
+        member->fabric_ = std::move(*fabric);
+        auto hub = TcpRendezvousHub::listen(peers->at(config.self));
+        if (!hub)
+            return tl::make_unexpected(hub.error());
+        member->hub_ = std::move(*hub);
+        auto rendezvous = member->hub_->join(config.group, config.self, *peers);
+        if (!rendezvous)
+            return tl::make_unexpected(rendezvous.error());
+        member->rendezvous_ = std::move(*rendezvous);
+    }
+    auto replica = Replica::create(config, *member->fabric_, *member->rendezvous_, listener);
+    if (!replica)
+        return tl::make_unexpected(replica.error());
+    member->replica_ = std::move(*replica);
+    return member;
+}
+
+void Member::sleep_until(Nanoseconds deadline) {
+    fabric_->arm();
+    replica_->tick(now()); // a completion may have come before arm()
+    const Nanoseconds left = std::min(deadline, replica_->next_deadline()) - now();
+    if (left <= Nanoseconds(0))
+        return;
+    std::vector<pollfd> fds;
+    for (const int fd : fabric_->event_fds())
+        fds.push_back({fd, POLLIN, 0});
+    if (hub_)
+        for (const int fd : hub_->fds())
+            fds.push_back({fd, POLLIN, 0});
+    const timespec wait{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
+    ppoll(fds.data(), fds.size(), &wait, nullptr);
+}
+
+} // namespace rdma_paxos::bench

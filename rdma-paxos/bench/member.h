@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A replica with its fabric and rendezvous, made from command line options. For the programs of this folder.
+#pragma once
+
+#include "rdma_paxos/replica.h"
+#include "rdma_paxos/shm_fabric.h"
+#include "rdma_paxos/tcp_rendezvous.h"
+#include "rdma_paxos/verbs_fabric.h"
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace rdma_paxos::bench {
+
+struct MemberOptions {
+    std::string fabric = "verbs"; ///< or "shm"
+    unsigned id = 0;
+    std::vector<std::string> peers; ///< "ID=ADDRESS:PORT", all members, self included; for shm only "ID"
+    std::string device = "rxe0";
+    std::string group = "rdma-paxos-bench"; ///< 16 characters
+    unsigned initial_leader = 0;
+    std::size_t ring_mib = 32;
+    bool lab_timing = false;
+    bool rejoin = false; ///< the member ran before and has lost its memory
+};
+
+void add_member_options(CLI::App& app, MemberOptions& options);
+
+/// CLOCK_MONOTONIC.
+Nanoseconds now();
+
+class Member {
+  public:
+    static tl::expected<std::unique_ptr<Member>, Error> create(const MemberOptions& options, Listener& listener);
+
+    Replica& replica() { return *replica_; }
+    Fabric& fabric() { return *fabric_; }
+    Rendezvous& rendezvous() { return *rendezvous_; }
+    const std::vector<ReplicaId>& others() const { return others_; }
+
+    /// Sleeps until the deadline, a completion or a message of the rendezvous, whichever is first.
+    void sleep_until(Nanoseconds deadline);
+
+  private:
+    std::unique_ptr<TcpRendezvousHub> hub_;
+    std::unique_ptr<Fabric> fabric_;
+    std::unique_ptr<Rendezvous> rendezvous_;
+    std::unique_ptr<Replica> replica_;
+    std::vector<ReplicaId> others_;
+};
+
+} // namespace rdma_paxos::bench
