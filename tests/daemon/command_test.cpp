@@ -3,6 +3,10 @@
 // The command as an admin sees it: arguments in, text and exit code out, with a fake service behind a real socket.
 #include "cli/command.h"
 
+#include <fstream>
+#include <iterator>
+
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/syscall.h>
@@ -158,6 +162,18 @@ TEST_F(CommandTest, HelpIsEverywhere) {
     EXPECT_NE(out.find(" 17  cancelled "), std::string::npos);
     EXPECT_EQ(out.find("\n  2  "), std::string::npos);
     EXPECT_EQ(run({"help", "nothing"}), 1);
+}
+
+TEST_F(CommandTest, TheManualHasEveryExitCode) {
+    std::ifstream file("docs/commands.md");
+    const std::string manual{std::istreambuf_iterator<char>(file), {}};
+    ASSERT_FALSE(manual.empty());
+    for (int number = 1; number < 256; number++)
+        if (const ErrorCode code = error_code_from_number(number); static_cast<int>(code) == number) {
+            const std::string row =
+                fmt::format("| {} | {} | {} |", number, error_code_name(code), error_code_meaning(code));
+            EXPECT_NE(manual.find(row), std::string::npos) << row;
+        }
 }
 
 TEST_F(CommandTest, SubcommandsNamesMayNameVms) {
