@@ -56,6 +56,9 @@ void FailoverNetwork::SetUp() {
     ASSERT_TRUE(move_to_bridge("uplink", "br-real"));
     ASSERT_TRUE(move_to_bridge("vif1.0", "br-real"));
     ASSERT_TRUE(move_to_bridge("vif2.0", "br-iso"));
+    // IPv6 speaks up by itself whenever a link comes up, and bridges would learn from it what the tests withhold.
+    for (const Namespace* quiet : {&client, &primary, &backup})
+        quiet->run("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
     client.run("ip link set lo up; ip addr add 10.77.0.1/24 dev eth0; ip link set eth0 up");
     for (const Namespace* guest : {&primary, &backup})
         guest->run("ip link set lo up; ip addr add 10.77.0.2/24 dev eth0; ip link set eth0 up; "

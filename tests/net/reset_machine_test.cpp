@@ -2,6 +2,7 @@
 #include "net/reset_machine.h"
 
 #include <gtest/gtest.h>
+#include <random>
 #include <set>
 
 namespace tripod::net {
@@ -278,6 +279,42 @@ TEST(ManyConnections, EachIsProbedOnceInShortBursts) {
     }
     EXPECT_TRUE(machine.done());
     EXPECT_EQ(machine.outcomes(), std::vector<ResetOutcome>(501, ResetOutcome::already_gone));
+}
+
+// Frames of right and wrong shape, from either side, as a hostile guest or network may send them.
+TEST(HostileFrames, LeaveOutputBoundedAndAddressed) {
+    const unsigned seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    for (const End end : {End::guest, End::client}) {
+        ResetMachine machine(setup(end), std::span(&kConnection, 1), seed);
+        Time now = Time{} + 1000s;
+        for (int round = 0; round < 20'000; ++round, now += 1ms) {
+            TcpSegment segment;
+            const bool forward = random() % 2 == 0;
+            segment.source = forward ? kGuest : kClient;
+            segment.destination = forward ? kClient : kGuest;
+            segment.source_port = forward ? 6379 : 40001;
+            segment.destination_port = forward ? 40001 : 6379;
+            segment.frame_source.bytes[5] = static_cast<std::uint8_t>(random());
+            segment.ack = static_cast<std::uint32_t>(random());
+            segment.flags = static_cast<std::uint8_t>(random() & ~unsigned{tcp_flag::rst | tcp_flag::syn});
+            Frame frame =
+                random() % 2 == 0
+                    ? build_tcp(segment)
+                    : build_arp({static_cast<ArpPacket::Operation>(1 + random() % 2), kClientMac, kGuestMac,
+                                 kClientMac, kGuestMac, Ipv4Address{static_cast<std::uint32_t>(random())},
+                                 Ipv4Address{static_cast<std::uint32_t>(random())}});
+            if (random() % 4 == 0)
+                frame[random() % frame.size()] ^= static_cast<std::uint8_t>(random());
+            machine.on_frame(random() % 2 == 0 ? Side::guest : Side::network, frame, now);
+            const auto out = machine.poll(now);
+            EXPECT_LE(out.size(), ResetMachine::kBurst + 4);
+            for (const auto& [side, sent] : out)
+                if (const auto to = parse_tcp(sent))
+                    EXPECT_EQ(to->destination, end == End::guest ? kGuest : kClient);
+        }
+    }
 }
 
 TEST(NoConnections, IsDoneAtOnce) {

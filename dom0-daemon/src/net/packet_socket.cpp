@@ -16,7 +16,8 @@
 namespace tripod::net {
 namespace {
 
-constexpr std::size_t kFrameMax = 2048;
+// Between a guest and its host, frames come unsegmented: up to 64 KiB and an Ethernet header.
+constexpr std::size_t kFrameMax = (std::size_t{64} << 10) + 64;
 // Answers of some hundred connections arrive in one burst.
 constexpr int kReceiveBuffer = 4 << 20;
 

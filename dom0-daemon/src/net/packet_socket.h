@@ -32,7 +32,7 @@ class PacketSocket {
     bool send(FrameView frame);
 
     struct Received {
-        FrameView frame; ///< valid until the next call; cut to 2 KiB
+        FrameView frame; ///< valid until the next call
         bool outgoing;   ///< sent by this machine out of the interface, not received on it
     };
     /** Never blocks; nothing when there is none. */
