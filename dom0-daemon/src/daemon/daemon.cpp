@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/daemon.h"
+
+#include "base/log.h"
+#include "daemon/plain_trace.h"
+#include "peer/connection.h"
+#include "protect/protector.h"
+#include "vm/backup_vm.h"
+#include "vm/primary_vm.h"
+
+namespace tripod::daemon {
+
+namespace {
+
+constexpr const char* daemon_version = "0.1";
+
+// For work that nobody waits for.
+class Silent final : public Progress {
+  public:
+    void say(std::string_view line) override { log::info("{}", line); }
+    bool cancelled() override { return false; }
+};
+
+} // namespace
+
+class Daemon::Busy {
+  public:
+    explicit Busy(std::shared_ptr<vm::ReplicaVm> vm) : vm_(std::move(vm)), mine_(!vm_->busy.exchange(true)) {}
+    ~Busy() {
+        if (mine_)
+            vm_->busy = false;
+    }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+    explicit operator bool() const { return mine_; }
+    tl::unexpected<Error> error() const {
+        return fail(ErrorCode::not_now, "another operation on " + vm_->name() + " runs");
+    }
+
+  private:
+    std::shared_ptr<vm::ReplicaVm> vm_;
+    bool mine_;
+};
+
+Daemon::Daemon(vm::Context& context) : context_(context) {
+    incoming_.admit = [this](const std::shared_ptr<vm::BackupVm>& vm) { return registry_.add(vm); };
+    incoming_.dismiss = [this](const std::shared_ptr<vm::BackupVm>& vm) { registry_.remove(vm); };
+    incoming_.diverged = [this](const peer::Diverged& notice) { note_diverged(notice); };
+    incoming_.tell_primary = [this](const vm::BackupVm& vm, const std::string& detail) {
+        tell_primary(vm, detail);
+    };
+}
+
+Daemon::~Daemon() {
+    shut_down();
+}
+
+Result<std::shared_ptr<vm::ReplicaVm>> Daemon::find(const std::string& vm) {
+    if (auto found = registry_.find(vm))
+        return found;
+    auto toolstack = context_.open_toolstack();
+    if (!toolstack)
+        return tl::unexpected(toolstack.error());
+    if (!(*toolstack)->find(vm))
+        return fail(ErrorCode::no_such_vm, "no VM named " + vm + " on " + context_.config.host, "see \"xl list\"");
+    return fail(ErrorCode::not_protected, vm + " is not protected", "see \"tripod list\"");
+}
+
+Result<VmStatus> Daemon::protect(const ProtectRequest& request, Progress& progress) {
+    if (const auto replica = registry_.find(request.vm))
+        return fail(ErrorCode::already_protected, replica->name() + " is protected already", "see \"tripod list\"");
+    protect::Registry registry{
+        [this](const std::shared_ptr<vm::PrimaryVm>& vm) {
+            vm->busy = true;
+            return registry_.add(vm);
+        },
+        [this](const std::shared_ptr<vm::PrimaryVm>& vm) { registry_.remove(vm); },
+    };
+    auto vm = protect::protect(context_, request, registry, progress);
+    if (!vm)
+        return tl::unexpected(vm.error());
+    (*vm)->busy = false;
+    return (*vm)->status();
+}
+
+Result<void> Daemon::unprotect(const std::string& name, Progress& progress) {
+    const auto found = find(name);
+    if (!found)
+        return tl::unexpected(found.error());
+    const Busy busy(*found);
+    if (!busy)
+        return busy.error();
+    if (const auto primary = std::dynamic_pointer_cast<vm::PrimaryVm>(*found)) {
+        if (auto done = primary->dissolve(progress); !done)
+            return done;
+        registry_.remove(primary);
+        return {};
+    }
+    const auto backup = std::dynamic_pointer_cast<vm::BackupVm>(*found);
+    if (backup->runs_here())
+        backup->release();
+    else if (backup->primary_alive())
+        return fail(ErrorCode::not_now, "the primary of " + backup->name() + " still answers",
+                    "run \"tripod unprotect\" on " + backup->prepared().primary);
+    else
+        backup->discard();
+    registry_.remove(backup);
+    return {};
+}
+
+Result<std::vector<VmStatus>> Daemon::list() {
+    std::vector<VmStatus> all;
+    for (const auto& vm : registry_.all())
+        all.push_back(vm->status());
+    return all;
+}
+
+Result<VmStatus> Daemon::status(const std::string& name) {
+    const auto found = find(name);
+    if (!found)
+        return tl::unexpected(found.error());
+    return (*found)->status();
+}
+
+Result<VmStatus> Daemon::failover(const FailoverRequest& request, Progress& progress) {
+    const auto found = find(request.vm);
+    if (!found)
+        return tl::unexpected(found.error());
+    const Busy busy(*found);
+    if (!busy)
+        return busy.error();
+    const auto backup = std::dynamic_pointer_cast<vm::BackupVm>(*found);
+    if (!backup)
+        return fail(ErrorCode::not_now, request.vm + " runs here: this host is its primary",
+                    "run \"tripod failover\" on a backup host");
+    if (auto done = request.isolated ? backup->go_live_isolated(progress) : backup->wait_for_takeover(progress);
+        !done)
+        return tl::unexpected(done.error());
+    return backup->status();
+}
+
+Result<void> Daemon::trace(const std::string& name, TraceSink& sink) {
+    if (const auto replica = registry_.find(name))
+        return replica->trace(sink);
+    return trace_unprotected(context_, name, sink);
+}
+
+Result<InfoReply> Daemon::info() {
+    InfoReply reply;
+    reply.daemon_version = daemon_version;
+    reply.interface_version = TRIPOD_INTERFACE_VERSION;
+    reply.xen_interface_version = context_.xen_interface_version;
+    if (auto toolstack = context_.open_toolstack())
+        reply.xen_version = (*toolstack)->xen_version();
+    reply.host = context_.config.host;
+    reply.listen = context_.config.listen_address + ":" + std::to_string(context_.config.listen_port);
+    reply.rdma_device = context_.rdma_device;
+    reply.protected_vms = registry_.all().size();
+    return reply;
+}
+
+void Daemon::serve_peer(peer::Connection& connection) {
+    protect::IncomingSession(context_, incoming_, connection).run();
+}
+
+void Daemon::tell_primary(const vm::BackupVm& vm, const std::string& detail) {
+    const auto at = peer_address(context_.config, vm.prepared().primary);
+    if (!at)
+        return;
+    const auto timeout = context_.config.connect_timeout;
+    auto connection = peer::Connection::dial(at->address, at->port, vm.prepared().primary, timeout);
+    if (!connection)
+        return; // it will see by itself that this replica falls behind
+    const peer::Diverged notice{vm.name(), vm.group_key(), context_.config.host, detail};
+    [[maybe_unused]] const bool told =
+        connection->send(wire::FrameType::peer_hello, 0, peer::to_json(protect::make_hello(context_)), timeout) &&
+        connection->receive(timeout) &&
+        connection->send(wire::FrameType::peer_notice, 0, peer::to_json(notice), timeout);
+}
+
+void Daemon::note_diverged(const peer::Diverged& notice) {
+    const auto vm = std::dynamic_pointer_cast<vm::PrimaryVm>(registry_.find(notice.vm));
+    if (vm && vm->group_key() == notice.group)
+        vm->note_diverged(notice.host, notice.detail);
+}
+
+void Daemon::clean_up_leftovers() {
+    auto toolstack = context_.open_toolstack();
+    if (!toolstack)
+        return;
+    auto domctl = context_.open_domctl();
+    for (const auto domid : (*toolstack)->domains()) {
+        if (domid == DomId{})
+            continue;
+        const auto status =
+            domctl ? (*domctl)->status(domid) : xen::Result<xen::Domctl::Status>(tl::unexpected(xen::Error{}));
+        if (!status)
+            continue;
+        const auto name = (*toolstack)->name_of(domid).value_or("");
+        if (status->mode == TRIPOD_MODE_replay) {
+            log::warning("destroying {}: a copy without its daemon can follow no log", name);
+            if (auto gone = (*toolstack)->destroy(domid); !gone)
+                log::error("{}", gone.error().what);
+        } else if (status->mode == TRIPOD_MODE_record || status->mode == TRIPOD_MODE_hold) {
+            // A backup may have taken it over: letting it run on could make two of it.
+            log::error(
+                "{} was protected by a daemon that ended without notice: it waits, and may live on elsewhere. "
+                "Destroy it here if so",
+                name);
+        }
+    }
+}
+
+void Daemon::shut_down() {
+    Silent silent;
+    for (const auto& vm : registry_.all()) {
+        if (const auto primary = std::dynamic_pointer_cast<vm::PrimaryVm>(vm)) {
+            if (auto done = primary->dissolve(silent); !done)
+                log::error("{}: left protected, and waiting: {}", vm->name(), done.error().message);
+        } else if (const auto backup = std::dynamic_pointer_cast<vm::BackupVm>(vm)) {
+            if (backup->runs_here())
+                backup->release();
+            else
+                backup->discard();
+        }
+        registry_.remove(vm);
+    }
+}
+
+} // namespace tripod::daemon

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "group/group_thread.h"
+
+#include <algorithm>
+#include <ctime>
+#include <future>
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+
+#include "base/log.h"
+
+namespace tripod::group {
+
+std::chrono::nanoseconds monotonic_now() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+GroupThread::GroupThread(std::string vm) : vm_(std::move(vm)), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+Result<std::unique_ptr<GroupThread>> GroupThread::open(std::string vm, const std::string& listen_address) {
+    std::unique_ptr<GroupThread> thread(new GroupThread(std::move(vm)));
+    if (!thread->wake_fd_)
+        return fail(ErrorCode::other, "cannot make an eventfd");
+    auto hub = rdma_paxos::TcpRendezvousHub::listen({listen_address, 0});
+    if (!hub)
+        return fail(ErrorCode::other, hub.error().what);
+    thread->hub_ = std::move(*hub);
+    return thread;
+}
+
+GroupThread::~GroupThread() {
+    stop();
+}
+
+uint16_t GroupThread::port() const {
+    return hub_->port();
+}
+
+Result<void> GroupThread::start(const rdma_paxos::Config& config, const std::vector<Member>& members,
+                                FabricFactory& factory, replicate::Pump& pump, Watch watch) {
+    auto links = factory.make(config, members, *hub_);
+    if (!links)
+        return tl::unexpected(links.error());
+    links_ = std::move(*links);
+    auto replica = rdma_paxos::Replica::create(config, *links_.fabric, *links_.rendezvous, pump);
+    if (!replica)
+        return fail(ErrorCode::other, replica.error().what);
+    replica_ = std::move(*replica);
+    pump_ = &pump;
+    watch_ = std::move(watch);
+    running_ = true;
+    thread_ = std::thread([this] { loop(); });
+    const std::string name = ("vm:" + vm_).substr(0, 15); // the kernel's limit
+    pthread_setname_np(thread_.native_handle(), name.c_str());
+    // A late heartbeat deposes the leader, and the guest's outputs wait for this thread: it goes before dom0's
+    // ordinary work. It sleeps nearly always, so it starves nobody. Where that is not permitted, so be it.
+    const sched_param priority{.sched_priority = 1};
+    if (int error = pthread_setschedparam(thread_.native_handle(), SCHED_RR, &priority); error != 0)
+        log::debug("{}: no real-time priority: error {}", vm_, error);
+    return {};
+}
+
+void GroupThread::wake() {
+    // A counter that is full wakes as well: failure is harmless.
+    [[maybe_unused]] const int ignored = eventfd_write(wake_fd_.get(), 1);
+}
+
+void GroupThread::run(const std::function<void(rdma_paxos::Replica*)>& work) {
+    std::promise<void> done;
+    {
+        const std::lock_guard lock(mutex_);
+        if (running_) {
+            commands_.push_back([&] {
+                work(replica_.get());
+                done.set_value();
+            });
+        } else {
+            work(nullptr);
+            return;
+        }
+    }
+    wake();
+    done.get_future().wait();
+}
+
+void GroupThread::run_commands() {
+    std::deque<std::function<void()>> commands;
+    {
+        const std::lock_guard lock(mutex_);
+        commands.swap(commands_);
+    }
+    for (const auto& command : commands)
+        command();
+}
+
+void GroupThread::stop() {
+    if (thread_.joinable()) {
+        stopping_ = true;
+        wake();
+        thread_.join();
+    }
+    // The order of dependence: replica on links, rendezvous on fabric and hub.
+    replica_.reset();
+    links_.rendezvous.reset();
+    links_.fabric.reset();
+}
+
+void GroupThread::loop() {
+    const auto log = replicate::make_log(*replica_);
+    std::vector<pollfd> fds;
+    while (!stopping_) {
+        run_commands();
+        // Before looking at the shared pages: a kick that comes later is then a new one.
+        if (channel_ != nullptr)
+            channel_->acknowledge();
+        auto now = monotonic_now();
+        hub_->poll(now);
+        replica_->tick(now);
+        pump_->step(*log, now);
+        replica_->flush(now);
+        if (watch_)
+            watch_(*replica_, now);
+        links_.fabric->arm();
+        now = monotonic_now();
+        replica_->tick(now);
+        pump_->step(*log, now);
+        replica_->flush(now);
+
+        fds.clear();
+        fds.push_back({wake_fd_.get(), POLLIN, 0});
+        if (channel_ != nullptr)
+            fds.push_back({channel_->fd(), POLLIN, 0});
+        for (int fd : links_.fabric->event_fds())
+            fds.push_back({fd, POLLIN, 0});
+        for (int fd : hub_->fds())
+            fds.push_back({fd, POLLIN, 0});
+        const auto deadline = std::min(replica_->next_deadline(), pump_->next_deadline(now));
+        const auto wait = std::clamp<std::chrono::nanoseconds>(deadline - now, std::chrono::nanoseconds(0),
+                                                               std::chrono::seconds(1));
+        const timespec timeout{wait.count() / 1'000'000'000, wait.count() % 1'000'000'000};
+        ppoll(fds.data(), fds.size(), &timeout, nullptr);
+        if (fds[0].revents != 0) {
+            eventfd_t count = 0;
+            [[maybe_unused]] const int ignored = eventfd_read(wake_fd_.get(), &count);
+        }
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        running_ = false;
+    }
+    run_commands();
+}
+
+} // namespace tripod::group

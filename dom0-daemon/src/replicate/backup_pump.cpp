@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replicate/backup_pump.h"
+
+#include <atomic>
+
+#include "record/record_view.h"
+
+namespace tripod::replicate {
+
+void BackupPump::attach(const xen::SharedMemory& memory, xen::EventChannel& channel, uint64_t next_seq) {
+    control_ = memory.control;
+    channel_ = &channel;
+    ring_.emplace(*memory.control, memory.replay);
+    next_seq_ = next_seq;
+}
+
+uint32_t BackupPump::unfit() const {
+    return control_ == nullptr ? 0 : std::atomic_ref(control_->unfit).load(std::memory_order_acquire);
+}
+
+bool BackupPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxos::Bytes body) {
+    if (broken_ || unfit() != 0)
+        return true; // a replica that strayed must not hold the others back
+    if (!ring_)
+        return false;
+    const auto entry = decode_entry(body);
+    if (!entry) {
+        broken_ = entry.error();
+        return true;
+    }
+    if (entry->kind != EntryKind::records) {
+        close(*entry);
+        return true;
+    }
+    if (closed())
+        return true;
+    record::RecordReader reader(entry->records);
+    for (auto next = reader.next(); next && *next; next = reader.next()) {
+        const record::RecordView& view = **next;
+        // Already there: an entry offered again after a full ring, or proposed again by a primary that led twice.
+        if (view.header().seq < next_seq_)
+            continue;
+        if (view.header().seq > next_seq_) {
+            broken_ = "the log jumps from record " + std::to_string(next_seq_) + " to " +
+                      std::to_string(view.header().seq);
+            return true;
+        }
+        if (view.bytes().size() > ring_->record_bytes_max()) {
+            broken_ = "a record of " + std::to_string(view.bytes().size()) + " bytes does not fit the replay ring";
+            return true;
+        }
+        if (!ring_->append(view.bytes()))
+            return false;
+        ++next_seq_;
+        appended_ = true;
+        ++counters_.records;
+        counters_.bytes += view.bytes().size();
+        connections_.apply(view);
+        if (tap_)
+            tap_(view.bytes());
+    }
+    appended_entries_.emplace_back(index.value(), next_seq_);
+    return true;
+}
+
+void BackupPump::step(Log& log, Nanoseconds now) {
+    if (!ring_)
+        return;
+    follow_applied();
+    wake_waiters(now);
+    const bool may = promotable_ && !closed() && !broken_ && unfit() == 0;
+    if (!log.leading())
+        proposed_promotion_ = false;
+    else if (may && !proposed_promotion_)
+        proposed_promotion_ = log.propose(encode_promoted(self_)) == Log::Proposed::yes;
+}
+
+Nanoseconds BackupPump::next_deadline(Nanoseconds now) const {
+    if (!ring_ || broken_)
+        return Nanoseconds::max();
+    return now + (ring_->drained() ? idle_interval : poll_interval);
+}
+
+bool BackupPump::ready_for_life() const {
+    return promoted_ == self_ && ring_ && !broken_ && unfit() == 0 && ring_->drained();
+}
+
+void BackupPump::follow_applied() {
+    const uint64_t seq = std::atomic_ref(control_->replay_seq).load(std::memory_order_acquire);
+    while (!appended_entries_.empty() && appended_entries_.front().second <= seq) {
+        applied_index_ = appended_entries_.front().first;
+        appended_entries_.pop_front();
+    }
+}
+
+void BackupPump::wake_waiters(Nanoseconds now) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const uint32_t waits = std::atomic_ref(control_->waits).load(std::memory_order_acquire);
+    const bool overdue = !ring_->drained() && now - last_kick_ >= rekick_interval;
+    if ((waits & TRIPOD_WAIT_replay) != 0 && (appended_ || overdue)) {
+        channel_->kick();
+        ++counters_.kicks;
+        last_kick_ = now;
+    }
+    appended_ = false;
+}
+
+} // namespace tripod::replicate
