@@ -62,8 +62,11 @@ const struct tripod_record *tripod_replay_head(struct tripod_domain *t, bool *br
 {
     uint64_t prod = read_u64_atomic(&t->control->replay_prod);
 
-    *broken = false;
     smp_rmb();
+    /* A producer out of reach is nonsense; pads must not make us run after it for ever. */
+    *broken = prod - t->replay_cons > t->ring_bytes;
+    if ( *broken )
+        return NULL;
     while ( t->replay_cons != prod )
     {
         uint32_t offset = ring_offset(t, t->replay_cons);
