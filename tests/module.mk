@@ -5,3 +5,4 @@ include tests/guest-tools/module.mk
 include tests/daemon/module.mk
 include tests/net/module.mk
 include tests/drill/module.mk
+include tests/hypervisor/module.mk
