@@ -310,9 +310,11 @@ TEST(HostileFrames, LeaveOutputBoundedAndAddressed) {
             machine.on_frame(random() % 2 == 0 ? Side::guest : Side::network, frame, now);
             const auto out = machine.poll(now);
             EXPECT_LE(out.size(), ResetMachine::kBurst + 4);
-            for (const auto& [side, sent] : out)
-                if (const auto to = parse_tcp(sent))
+            for (const auto& [side, sent] : out) {
+                if (const auto to = parse_tcp(sent)) {
                     EXPECT_EQ(to->destination, end == End::guest ? kGuest : kClient);
+                }
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ struct MacAddress {
     static std::optional<MacAddress> parse(std::string_view text);
     std::string text() const;
     bool is_zero() const { return *this == MacAddress{}; }
-    auto operator<=>(const MacAddress&) const = default;
+    auto operator<=>(const MacAddress&) const = default; // NOLINT(modernize-use-nullptr): the compiler\'s own code
 };
 
 struct Ipv4Address {
@@ -28,7 +28,7 @@ struct Ipv4Address {
 
     static std::optional<Ipv4Address> parse(std::string_view text);
     std::string text() const;
-    auto operator<=>(const Ipv4Address&) const = default;
+    auto operator<=>(const Ipv4Address&) const = default; // NOLINT(modernize-use-nullptr): the compiler\'s own code
 };
 
 struct Ipv6Address {
@@ -36,7 +36,7 @@ struct Ipv6Address {
 
     static std::optional<Ipv6Address> parse(std::string_view text);
     std::string text() const;
-    auto operator<=>(const Ipv6Address&) const = default;
+    auto operator<=>(const Ipv6Address&) const = default; // NOLINT(modernize-use-nullptr): the compiler\'s own code
 };
 
 } // namespace tripod::net

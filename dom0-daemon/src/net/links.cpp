@@ -154,7 +154,7 @@ Result<void> move_to_bridge(const std::string& interface, const std::string& bri
         if (status != 0)
             return failed(fmt::format("cannot move {} to bridge {}", interface, bridge), status);
     }
-    if (const auto up = netlink->set_up(port->get(), interface); !up)
+    if (auto up = netlink->set_up(port->get(), interface); !up)
         return up;
     if (!guest)
         return {};

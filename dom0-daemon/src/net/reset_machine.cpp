@@ -148,10 +148,9 @@ void ResetMachine::on_tcp(Side side, const TcpSegment& segment, Time now) {
     if (from_guest != (setup_.end == ResetSetup::End::guest) || entry.outcome != ResetOutcome::pending)
         return;
 
-    if (segment.has(tcp_flag::rst)) {
-        settle(entry, entry.reset_at ? ResetOutcome::reset : ResetOutcome::already_gone);
-    } else if (segment.has(tcp_flag::syn) && !segment.has(tcp_flag::ack)) {
-        // That end opens the same four numbers anew: the old connection is gone, and the new one must live.
+    // A SYN: that end opens the same four numbers anew. The old connection is gone, and the new one must live.
+    const bool anew = segment.has(tcp_flag::syn) && !segment.has(tcp_flag::ack);
+    if (segment.has(tcp_flag::rst) || anew) {
         settle(entry, entry.reset_at ? ResetOutcome::reset : ResetOutcome::already_gone);
     } else if (segment.has(tcp_flag::ack)) {
         entry.reset_at = segment.ack;

@@ -18,7 +18,8 @@ struct TcpConnection {
     std::uint16_t guest_port = 0, client_port = 0;
 
     std::string text() const;
-    auto operator<=>(const TcpConnection&) const = default;
+    auto
+    operator<=>(const TcpConnection&) const = default; // NOLINT(modernize-use-nullptr): the compiler\'s own code
 };
 
 /**
