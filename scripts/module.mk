@@ -37,3 +37,7 @@ lab-down: ## stop the hosts that `make lab` started
 .PHONY: lab-test
 lab-test: lab-images all ## run the tests that need emulated hosts
 	@scripts/run-lab-tests
+
+.PHONY: drill
+drill: lab-images all redis-load ## lose a host under load, and see whether anything acknowledged was lost
+	@scripts/drill $(DRILL)

@@ -19,8 +19,7 @@ struct Watched {
     bool open = true;
 };
 
-tl::expected<Watched, Broken> open_one(const Endpoint& endpoint, const std::string& run, int number)
-{
+tl::expected<Watched, Broken> open_one(const Endpoint& endpoint, const std::string& run, int number) {
     auto opened = RedisConnection::open(endpoint);
     if (!opened)
         return tl::unexpected(opened.error());
@@ -37,8 +36,7 @@ tl::expected<Watched, Broken> open_one(const Endpoint& endpoint, const std::stri
 }
 
 // Takes note of connections that have ended. Waits up to 50 ms for one.
-void observe(std::vector<Watched>& all)
-{
+void observe(std::vector<Watched>& all) {
     std::vector<pollfd> wait;
     for (const auto& watched : all)
         wait.push_back({watched.open ? watched.connection.descriptor() : -1, POLLIN | POLLRDHUP, 0});
@@ -57,18 +55,19 @@ void observe(std::vector<Watched>& all)
     }
 }
 
-IdleOutcome outcome_of(Broken broken)
-{
+IdleOutcome outcome_of(Broken broken) {
     switch (broken) {
-    case Broken::timeout: return IdleOutcome::half_alive;
-    case Broken::closed: return IdleOutcome::closed;
-    default: return IdleOutcome::reset;
+    case Broken::timeout:
+        return IdleOutcome::half_alive;
+    case Broken::closed:
+        return IdleOutcome::closed;
+    default:
+        return IdleOutcome::reset;
     }
 }
 
 // A quiet connection asks; for a waiting one, what it waits for is made to happen.
-void use(Watched& watched, const Endpoint& endpoint, std::chrono::milliseconds patience)
-{
+void use(Watched& watched, const Endpoint& endpoint, std::chrono::milliseconds patience) {
     watched.connection.set_reply_timeout(patience);
     auto answer = [&]() -> tl::expected<Reply, Broken> {
         if (watched.result.kind == IdleKind::quiet)
@@ -83,29 +82,38 @@ void use(Watched& watched, const Endpoint& endpoint, std::chrono::milliseconds p
         watched.result.outcome = outcome_of(answer.error());
         return;
     }
-    const std::string& text = answer->type == Reply::Type::array && answer->elements.size() == 2 ? answer->elements[1].text : answer->text;
+    const std::string& text = answer->type == Reply::Type::array && answer->elements.size() == 2
+                                  ? answer->elements[1].text
+                                  : answer->text;
     watched.result.outcome = text == watched.key ? IdleOutcome::works : IdleOutcome::wrong;
 }
 
-}  // namespace
+} // namespace
 
-const char* name_of(IdleKind kind) { return kind == IdleKind::quiet ? "quiet" : "waiting"; }
+const char* name_of(IdleKind kind) {
+    return kind == IdleKind::quiet ? "quiet" : "waiting";
+}
 
-const char* name_of(IdleOutcome outcome)
-{
+const char* name_of(IdleOutcome outcome) {
     switch (outcome) {
-    case IdleOutcome::reset: return "reset";
-    case IdleOutcome::closed: return "closed";
-    case IdleOutcome::works: return "works";
-    case IdleOutcome::half_alive: return "half_alive";
-    case IdleOutcome::wrong: break;
+    case IdleOutcome::reset:
+        return "reset";
+    case IdleOutcome::closed:
+        return "closed";
+    case IdleOutcome::works:
+        return "works";
+    case IdleOutcome::half_alive:
+        return "half_alive";
+    case IdleOutcome::wrong:
+        break;
     }
     return "wrong";
 }
 
-tl::expected<std::vector<IdleConnection>, Broken> watch_idle(const std::atomic<bool>& stop, std::atomic<bool>& ready, const Endpoint& endpoint,
-                                                             const std::string& run, int count, std::chrono::milliseconds patience)
-{
+tl::expected<std::vector<IdleConnection>, Broken> watch_idle(const std::atomic<bool>& stop,
+                                                             std::atomic<bool>& ready, const Endpoint& endpoint,
+                                                             const std::string& run, int count,
+                                                             std::chrono::milliseconds patience) {
     std::vector<Watched> all;
     for (int i = 0; i < count; i++) {
         auto one = open_one(endpoint, run, i);
@@ -125,4 +133,4 @@ tl::expected<std::vector<IdleConnection>, Broken> watch_idle(const std::atomic<b
     return results;
 }
 
-}  // namespace drill
+} // namespace drill

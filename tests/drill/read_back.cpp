@@ -6,8 +6,8 @@
 
 namespace drill {
 
-std::optional<Contents> read_back(const Endpoint& endpoint, const std::vector<std::string>& keys, std::chrono::milliseconds patience)
-{
+std::optional<Contents> read_back(const Endpoint& endpoint, const std::vector<std::string>& keys,
+                                  std::chrono::milliseconds patience) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     constexpr std::size_t batch = 100;
     Contents contents;
@@ -25,7 +25,8 @@ std::optional<Contents> read_back(const Endpoint& endpoint, const std::vector<st
         }
         std::vector<std::string> words{"MGET"};
         const std::size_t end = std::min(at + batch, keys.size());
-        words.insert(words.end(), keys.begin() + static_cast<std::ptrdiff_t>(at), keys.begin() + static_cast<std::ptrdiff_t>(end));
+        words.insert(words.end(), keys.begin() + static_cast<std::ptrdiff_t>(at),
+                     keys.begin() + static_cast<std::ptrdiff_t>(end));
         const auto reply = connection->call(words);
         if (!reply) {
             connection.reset();
@@ -41,4 +42,4 @@ std::optional<Contents> read_back(const Endpoint& endpoint, const std::vector<st
     return contents;
 }
 
-}  // namespace drill
+} // namespace drill

@@ -13,6 +13,7 @@
 namespace drill {
 
 // The values of `keys`. Reconnects when it must; nothing if the server could not be asked within `patience`.
-std::optional<Contents> read_back(const Endpoint& endpoint, const std::vector<std::string>& keys, std::chrono::milliseconds patience);
+std::optional<Contents> read_back(const Endpoint& endpoint, const std::vector<std::string>& keys,
+                                  std::chrono::milliseconds patience);
 
-}  // namespace drill
+} // namespace drill

@@ -35,13 +35,15 @@ struct Reply {
 };
 
 class RedisConnection {
-public:
+  public:
     // Fails with Broken::unreachable.
     static tl::expected<RedisConnection, Broken> open(const Endpoint& endpoint);
 
     // Sends one command and waits for its answer. An error that the server answers is a Reply, not a Broken.
     tl::expected<Reply, Broken> call(std::span<const std::string> words);
-    tl::expected<Reply, Broken> call(std::initializer_list<std::string> words) { return call(std::vector<std::string>(words)); }
+    tl::expected<Reply, Broken> call(std::initializer_list<std::string> words) {
+        return call(std::vector<std::string>(words));
+    }
 
     // The two halves of call, for a connection that waits.
     tl::expected<void, Broken> send(std::span<const std::string> words);
@@ -50,7 +52,7 @@ public:
     void set_reply_timeout(std::chrono::milliseconds timeout);
     [[nodiscard]] int descriptor() const;
 
-private:
+  private:
     struct Free {
         void operator()(redisContext* context) const;
     };
@@ -60,4 +62,4 @@ private:
     std::unique_ptr<redisContext, Free> context_;
 };
 
-}  // namespace drill
+} // namespace drill

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// redis-load: the outside client of the failover drill. Several connections write unique keys and counters, reconnect by
-// themselves, and remember every answer; at the end everything is read back and compared. The report is JSON.
+// redis-load: the outside client of the failover drill. Several connections write unique keys and counters,
+// reconnect by themselves, and remember every answer; at the end everything is read back and compared. The report
+// is JSON.
 //
-// Exit status: 0 nothing acknowledged is lost, wrong or duplicated, and no idle connection is half alive; 3 the server
-// could not be asked at the end; 4 the verdict is bad; 1 wrong usage or no connection at the start.
+// Exit status: 0 nothing acknowledged is lost, wrong or duplicated, and no idle connection is half alive; 3 the
+// server could not be asked at the end; 4 the verdict is bad; 1 wrong usage or no connection at the start.
 #include "idle_connections.h"
 #include "read_back.h"
 #include "statistics.h"
@@ -44,23 +45,29 @@ struct Options {
 
 std::atomic<bool> interrupted{false};
 
-bool parse(int argc, char** argv, Options& options, int& status)
-{
+bool parse(int argc, char** argv, Options& options, int& status) {
     int connect_ms = static_cast<int>(options.endpoint.connect_timeout.count());
     int reply_ms = static_cast<int>(options.endpoint.reply_timeout.count());
-    CLI::App app{"Writes to a redis server, survives its failovers, and says in the end whether anything acknowledged was lost."};
+    CLI::App app{"Writes to a redis server, survives its failovers, and says in the end whether anything "
+                 "acknowledged was lost."};
     app.add_option("-H,--host", options.endpoint.host, "address of the server")->capture_default_str();
     app.add_option("-p,--port", options.endpoint.port, "its port")->capture_default_str();
     app.add_option("-c,--connections", options.connections, "connections that write")->capture_default_str();
-    app.add_option("--idle-connections", options.idle_connections, "connections that are open, and idle or waiting")->capture_default_str();
+    app.add_option("--idle-connections", options.idle_connections, "connections that are open, and idle or waiting")
+        ->capture_default_str();
     app.add_option("-s,--seconds", options.seconds, "how long to write")->capture_default_str();
     app.add_option("--stop-file", options.stop_file, "stop early once this file exists");
     app.add_option("--ready-file", options.ready_file, "create this file once everything is connected");
     app.add_option("--connect-timeout-ms", connect_ms, "for one attempt to connect")->capture_default_str();
-    app.add_option("--reply-timeout-ms", reply_ms, "for one answer; after that the request's fate is unknown")->capture_default_str();
-    app.add_option("--patience-seconds", options.patience_seconds, "how long an idle connection may take to end or answer, when used at the end")->capture_default_str();
-    app.add_option("--verify-seconds", options.verify_seconds, "how long to try to reach the server at the end")->capture_default_str();
-    app.add_option("-o,--report", options.report, "where the JSON report goes (- is standard output)")->capture_default_str();
+    app.add_option("--reply-timeout-ms", reply_ms, "for one answer; after that the request's fate is unknown")
+        ->capture_default_str();
+    app.add_option("--patience-seconds", options.patience_seconds,
+                   "how long an idle connection may take to end or answer, when used at the end")
+        ->capture_default_str();
+    app.add_option("--verify-seconds", options.verify_seconds, "how long to try to reach the server at the end")
+        ->capture_default_str();
+    app.add_option("-o,--report", options.report, "where the JSON report goes (- is standard output)")
+        ->capture_default_str();
     app.add_flag("--progress", options.progress, "a line a second on standard error");
     try {
         app.parse(argc, argv);
@@ -73,19 +80,21 @@ bool parse(int argc, char** argv, Options& options, int& status)
     return true;
 }
 
-json to_json(const Latencies& latencies)
-{
+json to_json(const Latencies& latencies) {
     const auto us = [](Nanoseconds ns) { return static_cast<double>(ns) / 1000; };
-    return {{"p50", us(latencies.p50)}, {"p99", us(latencies.p99)}, {"p99_9", us(latencies.p99_9)}, {"count", latencies.count}};
+    return {{"p50", us(latencies.p50)},
+            {"p99", us(latencies.p99)},
+            {"p99_9", us(latencies.p99_9)},
+            {"count", latencies.count}};
 }
 
-json describe(const Statistics& statistics, std::span<const Ledger> ledgers)
-{
+json describe(const Statistics& statistics, std::span<const Ledger> ledgers) {
     Disconnections sum;
     json per_connection = json::array();
     for (const auto& ledger : ledgers) {
         sum += ledger.disconnections;
-        per_connection.push_back({{"writes", ledger.writes.size()}, {"reconnects", ledger.disconnections.reconnects()}});
+        per_connection.push_back(
+            {{"writes", ledger.writes.size()}, {"reconnects", ledger.disconnections.reconnects()}});
     }
     const Gap& gap = statistics.longest_gap;
     return {{"acknowledged", statistics.acknowledged},
@@ -95,7 +104,11 @@ json describe(const Statistics& statistics, std::span<const Ledger> ledgers)
             {"per_second_after_gap", statistics.per_second_after_gap},
             {"latency_us_before_gap", to_json(statistics.before_gap)},
             {"latency_us_after_gap", to_json(statistics.after_gap)},
-            {"longest_gap", {{"start_ns", gap.start}, {"end_ns", gap.end}, {"seconds", static_cast<double>(gap.end - gap.start) / 1e9}, {"ended", gap.ended}}},
+            {"longest_gap",
+             {{"start_ns", gap.start},
+              {"end_ns", gap.end},
+              {"seconds", static_cast<double>(gap.end - gap.start) / 1e9},
+              {"ended", gap.ended}}},
             {"first_answer_after_gap_ns", gap.ended ? json(gap.end) : json(nullptr)},
             {"resets", sum.resets},
             {"closed", sum.closed},
@@ -104,27 +117,30 @@ json describe(const Statistics& statistics, std::span<const Ledger> ledgers)
             {"per_connection", per_connection}};
 }
 
-void wait_for_end(const Options& options, const Progress& progress)
-{
+void wait_for_end(const Options& options, const Progress& progress) {
     const auto started = std::chrono::steady_clock::now();
     auto shown = started;
     for (;;) {
         std::this_thread::sleep_for(milliseconds(20));
         const auto now = std::chrono::steady_clock::now();
         const double elapsed = std::chrono::duration<double>(now - started).count();
-        if (interrupted || elapsed >= options.seconds || (!options.stop_file.empty() && std::filesystem::exists(options.stop_file)))
+        if (interrupted || elapsed >= options.seconds ||
+            (!options.stop_file.empty() && std::filesystem::exists(options.stop_file)))
             return;
         if (options.progress && now - shown >= std::chrono::seconds(1)) {
             shown = now;
             const Nanoseconds last = progress.last_answer;
-            fmt::print(stderr, "  {:4.0f} s  {} acknowledged, {} unknown{}\n", elapsed, progress.acknowledged.load(), progress.unknown.load(),
-                       last && now_realtime() - last > 500'000'000 ? fmt::format(", no answer for {:.1f} s", static_cast<double>(now_realtime() - last) / 1e9) : "");
+            fmt::print(
+                stderr, "  {:4.0f} s  {} acknowledged, {} unknown{}\n", elapsed, progress.acknowledged.load(),
+                progress.unknown.load(),
+                last && now_realtime() - last > 500'000'000
+                    ? fmt::format(", no answer for {:.1f} s", static_cast<double>(now_realtime() - last) / 1e9)
+                    : "");
         }
     }
 }
 
-bool write_report(const std::string& where, const json& report)
-{
+bool write_report(const std::string& where, const json& report) {
     if (where == "-") {
         fmt::print("{}\n", report.dump(2));
         return true;
@@ -137,8 +153,7 @@ bool write_report(const std::string& where, const json& report)
     return !!file;
 }
 
-int run(const Options& options)
-{
+int run(const Options& options) {
     if (const auto probe = RedisConnection::open(options.endpoint); !probe) {
         fmt::print(stderr, "redis-load: no server at {}:{}\n", options.endpoint.host, options.endpoint.port);
         return 1;
@@ -165,7 +180,9 @@ int run(const Options& options)
     std::vector<Ledger> ledgers(static_cast<std::size_t>(options.connections));
     std::vector<std::thread> writers;
     for (int i = 0; i < options.connections; i++)
-        writers.emplace_back([&, i] { ledgers[static_cast<std::size_t>(i)] = write_until(stop, options.endpoint, {run_name, i}, progress); });
+        writers.emplace_back([&, i] {
+            ledgers[static_cast<std::size_t>(i)] = write_until(stop, options.endpoint, {run_name, i}, progress);
+        });
     if (!options.ready_file.empty())
         std::ofstream(options.ready_file) << getpid() << '\n';
     wait_for_end(options, progress);
@@ -183,13 +200,17 @@ int run(const Options& options)
     int status = 0;
     json idle_report = json::array();
     for (const auto& one : idle.value_or(std::vector<IdleConnection>{})) {
-        idle_report.push_back({{"kind", name_of(one.kind)}, {"outcome", name_of(one.outcome)}, {"by_itself", one.by_itself}, {"ended_ns", one.ended}});
+        idle_report.push_back({{"kind", name_of(one.kind)},
+                               {"outcome", name_of(one.outcome)},
+                               {"by_itself", one.by_itself},
+                               {"ended_ns", one.ended}});
         if (one.outcome == IdleOutcome::half_alive || one.outcome == IdleOutcome::wrong)
             status = exit_bad_verdict;
     }
     report["idle"] = idle_report;
 
-    const auto contents = read_back(options.endpoint, keys_of(ledgers), milliseconds(static_cast<int>(options.verify_seconds * 1000)));
+    const auto contents = read_back(options.endpoint, keys_of(ledgers),
+                                    milliseconds(static_cast<int>(options.verify_seconds * 1000)));
     report["verified"] = contents.has_value();
     if (contents) {
         const Verdict verdict = judge(ledgers, *contents);
@@ -208,10 +229,9 @@ int run(const Options& options)
     return status;
 }
 
-}  // namespace
+} // namespace
 
-int main(int argc, char** argv)
-{
+int main(int argc, char** argv) {
     Options options;
     int status = 0;
     if (!parse(argc, argv, options, status))

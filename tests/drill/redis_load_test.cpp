@@ -19,17 +19,18 @@ namespace {
 using namespace std::chrono_literals;
 
 class Load : public ::testing::Test {
-protected:
+  protected:
     // Writes for a while with some connections, and does `meanwhile` in between.
     template <typename Meanwhile>
-    void write_while(Meanwhile meanwhile, int connections = 3)
-    {
+    void write_while(Meanwhile meanwhile, int connections = 3) {
         std::atomic<bool> stop{false};
         ledgers_.assign(static_cast<std::size_t>(connections), {});
         std::vector<std::thread> threads;
         const Nanoseconds start = now_realtime();
         for (int i = 0; i < connections; i++)
-            threads.emplace_back([&, i] { ledgers_[static_cast<std::size_t>(i)] = write_until(stop, server_.endpoint(), {"t", i}, progress_); });
+            threads.emplace_back([&, i] {
+                ledgers_[static_cast<std::size_t>(i)] = write_until(stop, server_.endpoint(), {"t", i}, progress_);
+            });
         std::this_thread::sleep_for(300ms);
         meanwhile();
         std::this_thread::sleep_for(300ms);
@@ -39,15 +40,13 @@ protected:
         statistics_ = summarize(ledgers_, start, now_realtime());
     }
 
-    Verdict verdict()
-    {
+    Verdict verdict() {
         const auto contents = read_back(server_.endpoint(), keys_of(ledgers_), 5s);
         EXPECT_TRUE(contents);
         return judge(ledgers_, contents.value_or(Contents{}));
     }
 
-    Disconnections disconnections() const
-    {
+    Disconnections disconnections() const {
         Disconnections sum;
         for (const auto& ledger : ledgers_)
             sum += ledger.disconnections;
@@ -60,8 +59,7 @@ protected:
     Statistics statistics_;
 };
 
-TEST_F(Load, UndisturbedServerLosesNothing)
-{
+TEST_F(Load, UndisturbedServerLosesNothing) {
     write_while([] {});
     EXPECT_GT(statistics_.acknowledged, 100);
     EXPECT_EQ(statistics_.unknown, 0);
@@ -70,8 +68,7 @@ TEST_F(Load, UndisturbedServerLosesNothing)
     EXPECT_EQ(disconnections().reconnects(), 0);
 }
 
-TEST_F(Load, ServerThatForgetsIsFoundOut)
-{
+TEST_F(Load, ServerThatForgetsIsFoundOut) {
     write_while([&] {
         server_.kill();
         std::this_thread::sleep_for(400ms);
@@ -90,8 +87,7 @@ TEST_F(Load, ServerThatForgetsIsFoundOut)
     EXPECT_GT(disconnections().connect_failures, 0);
 }
 
-TEST_F(Load, PausedServerMakesRequestsUnknownAndLosesNothing)
-{
+TEST_F(Load, PausedServerMakesRequestsUnknownAndLosesNothing) {
     write_while([&] {
         server_.pause();
         std::this_thread::sleep_for(800ms);
@@ -103,8 +99,7 @@ TEST_F(Load, PausedServerMakesRequestsUnknownAndLosesNothing)
     EXPECT_TRUE(verdict().clean()) << verdict().examples.front();
 }
 
-TEST_F(Load, TamperingIsFoundOut)
-{
+TEST_F(Load, TamperingIsFoundOut) {
     write_while([] {});
     server_.call({"SET", "t:0:0", "tampered"});
     server_.call({"DEL", "t:1:0"});
@@ -116,10 +111,9 @@ TEST_F(Load, TamperingIsFoundOut)
 }
 
 class Idle : public ::testing::Test {
-protected:
+  protected:
     template <typename Meanwhile>
-    std::vector<IdleConnection> watch_while(Meanwhile meanwhile)
-    {
+    std::vector<IdleConnection> watch_while(Meanwhile meanwhile) {
         std::atomic<bool> stop{false}, ready{false};
         tl::expected<std::vector<IdleConnection>, Broken> result;
         std::thread thread([&] { result = watch_idle(stop, ready, server_.endpoint(), "t", 4, 300ms); });
@@ -133,29 +127,26 @@ protected:
         return result.value_or(std::vector<IdleConnection>{});
     }
 
-    static int count(const std::vector<IdleConnection>& all, IdleOutcome outcome)
-    {
-        return static_cast<int>(std::count_if(all.begin(), all.end(), [&](const auto& one) { return one.outcome == outcome; }));
+    static int count(const std::vector<IdleConnection>& all, IdleOutcome outcome) {
+        return static_cast<int>(
+            std::count_if(all.begin(), all.end(), [&](const auto& one) { return one.outcome == outcome; }));
     }
 
     RedisServer server_;
 };
 
-TEST_F(Idle, ConnectionsToALivingServerWork)
-{
+TEST_F(Idle, ConnectionsToALivingServerWork) {
     EXPECT_EQ(count(watch_while([] {}), IdleOutcome::works), 4);
 }
 
-TEST_F(Idle, EndOfTheServerIsSeenWithoutSending)
-{
+TEST_F(Idle, EndOfTheServerIsSeenWithoutSending) {
     const auto all = watch_while([&] { server_.kill(); });
     EXPECT_EQ(count(all, IdleOutcome::closed) + count(all, IdleOutcome::reset), 4);
     for (const auto& one : all)
         EXPECT_TRUE(one.by_itself);
 }
 
-TEST_F(Idle, ConnectionsThatHangAreHalfAlive)
-{
+TEST_F(Idle, ConnectionsThatHangAreHalfAlive) {
     const auto all = watch_while([&] { server_.pause(); });
     EXPECT_EQ(count(all, IdleOutcome::half_alive), 4);
     server_.resume();
@@ -163,19 +154,19 @@ TEST_F(Idle, ConnectionsThatHangAreHalfAlive)
 
 // The program itself: its report and its exit status.
 class Program : public ::testing::Test {
-protected:
-    int run(const std::string& options)
-    {
+  protected:
+    int run(const std::string& options) {
         const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-        report_ = std::filesystem::temp_directory_path() / ("redis-load-test-" + std::to_string(getpid()) + ".json");
-        const std::string command =
-            (folder / "redis-load").string() + " -p " + std::to_string(server_.endpoint().port) + " -o " + report_.string() + " " + options + " 2> /dev/null";
+        report_ =
+            std::filesystem::temp_directory_path() / ("redis-load-test-" + std::to_string(getpid()) + ".json");
+        const std::string command = (folder / "redis-load").string() + " -p " +
+                                    std::to_string(server_.endpoint().port) + " -o " + report_.string() + " " +
+                                    options + " 2> /dev/null";
         const int status = std::system(command.c_str());
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     }
 
-    nlohmann::json report()
-    {
+    nlohmann::json report() {
         std::ifstream file(report_);
         return nlohmann::json::parse(file);
     }
@@ -186,8 +177,7 @@ protected:
     std::filesystem::path report_;
 };
 
-TEST_F(Program, ReportsACleanRun)
-{
+TEST_F(Program, ReportsACleanRun) {
     EXPECT_EQ(run("-s 0.5 -c 2 --idle-connections 2"), 0);
     const auto result = report();
     EXPECT_TRUE(result["verified"].get<bool>());
@@ -197,8 +187,7 @@ TEST_F(Program, ReportsACleanRun)
     EXPECT_EQ(result["per_connection"].size(), 2U);
 }
 
-TEST_F(Program, BadVerdictIsAnExitStatus)
-{
+TEST_F(Program, BadVerdictIsAnExitStatus) {
     std::thread forget([&] {
         std::this_thread::sleep_for(300ms);
         server_.call({"FLUSHALL"});
@@ -208,8 +197,7 @@ TEST_F(Program, BadVerdictIsAnExitStatus)
     EXPECT_GT(report()["lost"].get<int>(), 0);
 }
 
-TEST_F(Program, ServerGoneAtTheEndIsNoSuccess)
-{
+TEST_F(Program, ServerGoneAtTheEndIsNoSuccess) {
     std::thread end([&] {
         std::this_thread::sleep_for(300ms);
         server_.kill();
@@ -219,11 +207,10 @@ TEST_F(Program, ServerGoneAtTheEndIsNoSuccess)
     EXPECT_FALSE(report()["verified"].get<bool>());
 }
 
-TEST_F(Program, NoServerAtTheStartIsAnError)
-{
+TEST_F(Program, NoServerAtTheStartIsAnError) {
     server_.kill();
     EXPECT_EQ(run("-s 0.2"), 1);
 }
 
-}  // namespace
-}  // namespace drill
+} // namespace
+} // namespace drill

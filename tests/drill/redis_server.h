@@ -18,19 +18,18 @@
 namespace drill {
 
 class RedisServer {
-public:
+  public:
     RedisServer() : port_(free_port()) { start(); }
     ~RedisServer() { kill(); }
     RedisServer(const RedisServer&) = delete;
     RedisServer& operator=(const RedisServer&) = delete;
 
-    void start()
-    {
+    void start() {
         const std::string port = std::to_string(port_);
         pid_ = fork();
         if (pid_ == 0) {
-            execlp("redis-server", "redis-server", "--port", port.c_str(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--logfile",
-                   "/dev/null", "--dir", "/tmp", nullptr);
+            execlp("redis-server", "redis-server", "--port", port.c_str(), "--bind", "127.0.0.1", "--save", "",
+                   "--appendonly", "no", "--logfile", "/dev/null", "--dir", "/tmp", nullptr);
             _exit(127);
         }
         for (int i = 0; i < 500; i++) {
@@ -41,8 +40,7 @@ public:
         ADD_FAILURE() << "redis-server did not start on port " << port_;
     }
 
-    void kill()
-    {
+    void kill() {
         if (pid_ > 0) {
             ::kill(pid_, SIGKILL);
             waitpid(pid_, nullptr, 0);
@@ -53,23 +51,20 @@ public:
     void pause() const { ::kill(pid_, SIGSTOP); }
     void resume() const { ::kill(pid_, SIGCONT); }
 
-    [[nodiscard]] Endpoint endpoint() const
-    {
+    [[nodiscard]] Endpoint endpoint() const {
         Endpoint endpoint;
         endpoint.port = port_;
         endpoint.reply_timeout = std::chrono::milliseconds(300);
         return endpoint;
     }
 
-    Reply call(std::initializer_list<std::string> words) const
-    {
+    Reply call(std::initializer_list<std::string> words) const {
         auto connection = RedisConnection::open(endpoint());
         return connection ? connection->call(words).value_or(Reply{}) : Reply{};
     }
 
-private:
-    static int free_port()
-    {
+  private:
+    static int free_port() {
         const int fd = socket(AF_INET, SOCK_STREAM, 0);
         sockaddr_in address{};
         address.sin_family = AF_INET;
@@ -85,4 +80,4 @@ private:
     pid_t pid_ = -1;
 };
 
-}  // namespace drill
+} // namespace drill

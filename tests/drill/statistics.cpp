@@ -8,8 +8,7 @@ namespace drill {
 
 namespace {
 
-Gap find_longest_gap(const std::vector<Nanoseconds>& answers, Nanoseconds start, Nanoseconds end)
-{
+Gap find_longest_gap(const std::vector<Nanoseconds>& answers, Nanoseconds start, Nanoseconds end) {
     Gap longest{start, start, false};
     Nanoseconds previous = start;
     for (const Nanoseconds answer : answers) {
@@ -23,34 +22,41 @@ Gap find_longest_gap(const std::vector<Nanoseconds>& answers, Nanoseconds start,
 }
 
 // Nearest rank.
-Nanoseconds percentile(const std::vector<Nanoseconds>& sorted, double share)
-{
+Nanoseconds percentile(const std::vector<Nanoseconds>& sorted, double share) {
     if (sorted.empty())
         return 0;
     const auto rank = static_cast<std::size_t>(share * static_cast<double>(sorted.size()));
     return sorted[std::min(rank, sorted.size() - 1)];
 }
 
-Latencies latencies(std::vector<Nanoseconds> values)
-{
+Latencies latencies(std::vector<Nanoseconds> values) {
     std::sort(values.begin(), values.end());
-    return {percentile(values, 0.5), percentile(values, 0.99), percentile(values, 0.999), static_cast<std::int64_t>(values.size())};
+    return {percentile(values, 0.5), percentile(values, 0.99), percentile(values, 0.999),
+            static_cast<std::int64_t>(values.size())};
 }
 
-double rate(std::size_t count, Nanoseconds duration) { return duration > 0 ? static_cast<double>(count) * 1e9 / static_cast<double>(duration) : 0; }
+double rate(std::size_t count, Nanoseconds duration) {
+    return duration > 0 ? static_cast<double>(count) * 1e9 / static_cast<double>(duration) : 0;
+}
 
-}  // namespace
+} // namespace
 
-Statistics summarize(std::span<const Ledger> ledgers, Nanoseconds start, Nanoseconds end)
-{
+Statistics summarize(std::span<const Ledger> ledgers, Nanoseconds start, Nanoseconds end) {
     Statistics result;
     std::vector<Nanoseconds> answers;
     for (const auto& ledger : ledgers) {
         for (const auto& write : ledger.writes) {
             switch (write.outcome) {
-            case Outcome::acknowledged: result.acknowledged++; answers.push_back(write.answered); break;
-            case Outcome::unknown: result.unknown++; break;
-            case Outcome::refused: result.refused++; break;
+            case Outcome::acknowledged:
+                result.acknowledged++;
+                answers.push_back(write.answered);
+                break;
+            case Outcome::unknown:
+                result.unknown++;
+                break;
+            case Outcome::refused:
+                result.refused++;
+                break;
             }
         }
     }
@@ -77,4 +83,4 @@ Statistics summarize(std::span<const Ledger> ledgers, Nanoseconds start, Nanosec
     return result;
 }
 
-}  // namespace drill
+} // namespace drill

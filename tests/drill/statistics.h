@@ -10,9 +10,9 @@
 namespace drill {
 
 struct Gap {
-    Nanoseconds start = 0;  // last answer before it (or the start of the run)
-    Nanoseconds end = 0;    // first answer after it (or the end of the run)
-    bool ended = false;     // an answer came after it
+    Nanoseconds start = 0; // last answer before it (or the start of the run)
+    Nanoseconds end = 0;   // first answer after it (or the end of the run)
+    bool ended = false;    // an answer came after it
 };
 
 struct Latencies {
@@ -24,10 +24,10 @@ struct Statistics {
     std::int64_t acknowledged = 0, unknown = 0, refused = 0;
     Gap longest_gap;
     Latencies before_gap, after_gap;
-    double per_second_before_gap = 0, per_second_after_gap = 0;  // acknowledged writes
+    double per_second_before_gap = 0, per_second_after_gap = 0; // acknowledged writes
 };
 
 // start and end: of the run, CLOCK_REALTIME.
 Statistics summarize(std::span<const Ledger> ledgers, Nanoseconds start, Nanoseconds end);
 
-}  // namespace drill
+} // namespace drill

@@ -15,10 +15,10 @@
 namespace drill {
 
 struct Verdict {
-    std::int64_t lost = 0;        // acknowledged writes that are not there
-    std::int64_t wrong = 0;       // keys with a value that nobody wrote there; counters that told an impossible number
-    std::int64_t duplicated = 0;  // increments beyond all that were ever asked for
-    std::vector<std::string> examples;  // a few of them, in words
+    std::int64_t lost = 0;  // acknowledged writes that are not there
+    std::int64_t wrong = 0; // keys with a value that nobody wrote there; counters that told an impossible number
+    std::int64_t duplicated = 0;       // increments beyond all that were ever asked for
+    std::vector<std::string> examples; // a few of them, in words
 
     [[nodiscard]] bool clean() const { return lost == 0 && wrong == 0 && duplicated == 0; }
 };
@@ -31,4 +31,4 @@ std::vector<std::string> keys_of(std::span<const Ledger> ledgers);
 
 Verdict judge(std::span<const Ledger> ledgers, const Contents& contents);
 
-}  // namespace drill
+} // namespace drill

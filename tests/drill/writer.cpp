@@ -14,14 +14,11 @@ namespace {
 constexpr std::chrono::milliseconds reconnect_pause{20};
 
 class Writer {
-public:
+  public:
     Writer(const Endpoint& endpoint, const WriterPlan& plan, Progress& progress)
-        : endpoint_(endpoint), plan_(plan), progress_(progress), random_(std::random_device{}())
-    {
-    }
+        : endpoint_(endpoint), plan_(plan), progress_(progress), random_(std::random_device{}()) {}
 
-    Ledger run(const std::atomic<bool>& stop)
-    {
+    Ledger run(const std::atomic<bool>& stop) {
         while (!stop) {
             if (!connection_ && !connect())
                 continue;
@@ -30,9 +27,8 @@ public:
         return std::move(ledger_);
     }
 
-private:
-    bool connect()
-    {
+  private:
+    bool connect() {
         auto opened = RedisConnection::open(endpoint_);
         if (!opened) {
             ledger_.disconnections.connect_failures++;
@@ -43,8 +39,7 @@ private:
         return true;
     }
 
-    Write next()
-    {
+    Write next() {
         const std::int64_t n = number_++;
         Write write;
         if (n % 4 == 3) {
@@ -59,12 +54,12 @@ private:
         return write;
     }
 
-    void perform(Write write)
-    {
+    void perform(Write write) {
         using Steady = std::chrono::steady_clock;
         write.sent = now_realtime();
         const auto started = Steady::now();
-        const auto reply = write.kind == Kind::set ? connection_->call({"SET", write.key, write.value}) : connection_->call({"INCR", write.key});
+        const auto reply = write.kind == Kind::set ? connection_->call({"SET", write.key, write.value})
+                                                   : connection_->call({"INCR", write.key});
         if (!reply) {
             write.outcome = Outcome::unknown;
             progress_.unknown++;
@@ -83,12 +78,17 @@ private:
         ledger_.writes.push_back(std::move(write));
     }
 
-    void note(Broken broken)
-    {
+    void note(Broken broken) {
         switch (broken) {
-        case Broken::timeout: ledger_.disconnections.timeouts++; break;
-        case Broken::closed: ledger_.disconnections.closed++; break;
-        default: ledger_.disconnections.resets++; break;
+        case Broken::timeout:
+            ledger_.disconnections.timeouts++;
+            break;
+        case Broken::closed:
+            ledger_.disconnections.closed++;
+            break;
+        default:
+            ledger_.disconnections.resets++;
+            break;
         }
     }
 
@@ -101,20 +101,24 @@ private:
     Ledger ledger_;
 };
 
-}  // namespace
+} // namespace
 
-std::string own_counter_key(const WriterPlan& plan, int counter) { return fmt::format("{}:{}:counter{}", plan.run, plan.connection, counter); }
-
-std::string shared_counter_key(const std::string& run) { return run + ":counter"; }
-
-Nanoseconds now_realtime()
-{
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+std::string own_counter_key(const WriterPlan& plan, int counter) {
+    return fmt::format("{}:{}:counter{}", plan.run, plan.connection, counter);
 }
 
-Ledger write_until(const std::atomic<bool>& stop, const Endpoint& endpoint, const WriterPlan& plan, Progress& progress)
-{
+std::string shared_counter_key(const std::string& run) {
+    return run + ":counter";
+}
+
+Nanoseconds now_realtime() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+Ledger write_until(const std::atomic<bool>& stop, const Endpoint& endpoint, const WriterPlan& plan,
+                   Progress& progress) {
     return Writer(endpoint, plan, progress).run(stop);
 }
 
-}  // namespace drill
+} // namespace drill

@@ -31,6 +31,7 @@ std::string shared_counter_key(const std::string& run);
 Nanoseconds now_realtime();
 
 // Runs until `stop`. Each request waits for its answer before the next is sent, at most for the reply time-out.
-Ledger write_until(const std::atomic<bool>& stop, const Endpoint& endpoint, const WriterPlan& plan, Progress& progress);
+Ledger write_until(const std::atomic<bool>& stop, const Endpoint& endpoint, const WriterPlan& plan,
+                   Progress& progress);
 
-}  // namespace drill
+} // namespace drill

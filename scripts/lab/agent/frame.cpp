@@ -9,8 +9,7 @@ namespace lab {
 
 namespace {
 
-bool read_all(int fd, std::span<char> bytes)
-{
+bool read_all(int fd, std::span<char> bytes) {
     while (!bytes.empty()) {
         const ssize_t n = read(fd, bytes.data(), bytes.size());
         if (n < 0 && errno == EINTR)
@@ -22,10 +21,9 @@ bool read_all(int fd, std::span<char> bytes)
     return true;
 }
 
-}  // namespace
+} // namespace
 
-bool write_all(int fd, std::span<const char> bytes)
-{
+bool write_all(int fd, std::span<const char> bytes) {
     while (!bytes.empty()) {
         const ssize_t n = write(fd, bytes.data(), bytes.size());
         if (n < 0 && errno == EINTR)
@@ -37,8 +35,7 @@ bool write_all(int fd, std::span<const char> bytes)
     return true;
 }
 
-bool send_frame(int fd, FrameType type, std::span<const char> body)
-{
+bool send_frame(int fd, FrameType type, std::span<const char> body) {
     // One write for header and body: two would cost a round trip under Nagle's algorithm.
     std::string wire;
     wire.reserve(5 + body.size());
@@ -49,8 +46,7 @@ bool send_frame(int fd, FrameType type, std::span<const char> body)
     return write_all(fd, wire);
 }
 
-bool receive_frame(int fd, Frame& frame)
-{
+bool receive_frame(int fd, Frame& frame) {
     std::array<char, 5> header{};
     if (!read_all(fd, header))
         return false;
@@ -64,4 +60,4 @@ bool receive_frame(int fd, Frame& frame)
     return read_all(fd, frame.body);
 }
 
-}  // namespace lab
+} // namespace lab

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // host-agent: runs in a lab host's dom0 and executes the commands that host-exec sends, as root and without any
-// authentication: its link leads to the lab machine alone. Linked statically, so that it needs nothing of the image.
-// Usage: host-agent   (listens on TCP port agent_port of every address; see frame.hpp)
+// authentication: its link leads to the lab machine alone. Linked statically, so that it needs nothing of the
+// image. Usage: host-agent   (listens on TCP port agent_port of every address; see frame.hpp)
 #include "frame.hpp"
 
 #include <array>
 #include <cerrno>
-#include <cstdint>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -29,38 +29,34 @@ using lab::FrameType;
 
 struct Child {
     pid_t pid = -1;
-    int input = -1;         // does not block
-    std::string pending;    // input that the command has not taken yet
-    bool input_ends = false;  // the client has sent the end of file
+    int input = -1;          // does not block
+    std::string pending;     // input that the command has not taken yet
+    bool input_ends = false; // the client has sent the end of file
     int output = -1;
     int errors = -1;
 };
 
-[[noreturn]] void die(const char* what)
-{
+[[noreturn]] void die(const char* what) {
     std::fprintf(stderr, "host-agent: %s: %s\n", what, std::strerror(errno));
     std::exit(1);
 }
 
 constexpr std::int64_t nanoseconds_per_second = 1'000'000'000;
 
-std::int64_t now_ns()
-{
+std::int64_t now_ns() {
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     return now.tv_sec * nanoseconds_per_second + now.tv_nsec;
 }
 
-void advance_clock(std::int64_t by_ns)
-{
+void advance_clock(std::int64_t by_ns) {
     const std::int64_t to = now_ns() + by_ns;
     const timespec time{to / nanoseconds_per_second, to % nanoseconds_per_second};
     if (clock_settime(CLOCK_REALTIME, &time))
         die("clock_settime");
 }
 
-Child start(const std::vector<std::string>& words)
-{
+Child start(const std::vector<std::string>& words) {
     int in[2], out[2], err[2];
     if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
         die("pipe2");
@@ -73,7 +69,7 @@ Child start(const std::vector<std::string>& words)
     if (pid < 0)
         die("fork");
     if (pid == 0) {
-        setsid();  // its own process group, so that all of it can be killed
+        setsid(); // its own process group, so that all of it can be killed
         dup2(in[0], 0);
         dup2(out[1], 1);
         dup2(err[1], 2);
@@ -96,8 +92,7 @@ Child start(const std::vector<std::string>& words)
 }
 
 // Passes on what is readable now; closes fd at its end. Returns false if the client has gone.
-bool forward(int& fd, FrameType type, int client)
-{
+bool forward(int& fd, FrameType type, int client) {
     std::array<char, lab::frame_body_bytes_max> buffer;
     const ssize_t n = read(fd, buffer.data(), buffer.size());
     if (n <= 0) {
@@ -112,8 +107,7 @@ bool forward(int& fd, FrameType type, int client)
 
 // Hands the command what it takes without blocking: were we to wait for a command that itself waits for us to take
 // its output, both would wait for ever.
-void feed(Child& child)
-{
+void feed(Child& child) {
     while (child.input >= 0 && !child.pending.empty()) {
         const ssize_t n = write(child.input, child.pending.data(), child.pending.size());
         if (n < 0 && errno == EAGAIN)
@@ -131,11 +125,11 @@ void feed(Child& child)
     }
 }
 
-// What the command wrote before it ended is still in the pipes. Whoever it left behind (a daemon) may hold them open
-// for ever, so only what is there now is taken.
-bool drain(Child& child, int client)
-{
-    for (auto [fd, type] : {std::pair{&child.output, FrameType::output}, std::pair{&child.errors, FrameType::errors}}) {
+// What the command wrote before it ended is still in the pipes. Whoever it left behind (a daemon) may hold them
+// open for ever, so only what is there now is taken.
+bool drain(Child& child, int client) {
+    for (auto [fd, type] :
+         {std::pair{&child.output, FrameType::output}, std::pair{&child.errors, FrameType::errors}}) {
         pollfd ready{*fd, POLLIN, 0};
         while (*fd >= 0 && poll(&ready, 1, 0) > 0) {
             if (!forward(*fd, type, client))
@@ -145,11 +139,11 @@ bool drain(Child& child, int client)
     return true;
 }
 
-void serve(int client)
-{
+void serve(int client) {
     std::vector<std::string> words;
     lab::Frame frame;
-    while (lab::receive_frame(client, frame) && (frame.type == FrameType::argument || frame.type == FrameType::clock)) {
+    while (lab::receive_frame(client, frame) &&
+           (frame.type == FrameType::argument || frame.type == FrameType::clock)) {
         if (frame.type == FrameType::argument) {
             words.push_back(frame.body);
             continue;
@@ -207,12 +201,11 @@ void serve(int client)
     lab::send_frame(client, FrameType::status, {&code, 1});
 }
 
-}  // namespace
+} // namespace
 
-int main()
-{
+int main() {
     std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGCHLD, SIG_IGN);  // connections' processes are reaped by the kernel
+    std::signal(SIGCHLD, SIG_IGN); // connections' processes are reaped by the kernel
     const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int one = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);

@@ -43,22 +43,19 @@ constexpr auto connect_timeout = std::chrono::milliseconds(3000);
 constexpr int exit_timeout = 124;
 constexpr int exit_unreachable = 125;
 
-[[noreturn]] void fail(const std::string& what)
-{
+[[noreturn]] void fail(const std::string& what) {
     std::fprintf(stderr, "host-exec: %s\n", what.c_str());
     std::exit(exit_unreachable);
 }
 
-int milliseconds_until(Clock::time_point deadline)
-{
+int milliseconds_until(Clock::time_point deadline) {
     if (deadline == Clock::time_point::max())
         return -1;
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     return static_cast<int>(std::max<std::int64_t>(0, left));
 }
 
-int connect_to(const std::string& network_namespace, const std::string& tap)
-{
+int connect_to(const std::string& network_namespace, const std::string& tap) {
     const int ns = open(("/run/netns/" + network_namespace).c_str(), O_RDONLY | O_CLOEXEC);
     if (ns < 0 || setns(ns, CLONE_NEWNET))
         fail("network namespace " + network_namespace + ": " + std::strerror(errno));
@@ -87,8 +84,7 @@ int connect_to(const std::string& network_namespace, const std::string& tap)
 }
 
 // Relays until the command's status arrives; returns it.
-int relay(int fd, Clock::time_point deadline)
-{
+int relay(int fd, Clock::time_point deadline) {
     bool input_open = true;
     lab::Frame frame;
     for (;;) {
@@ -102,35 +98,41 @@ int relay(int fd, Clock::time_point deadline)
             std::array<char, lab::frame_body_bytes_max> buffer;
             const ssize_t n = read(0, buffer.data(), buffer.size());
             input_open = n > 0;
-            if (!lab::send_frame(fd, FrameType::input, {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))}))
-                input_open = false;  // the status may still be on its way
+            if (!lab::send_frame(fd, FrameType::input,
+                                 {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))}))
+                input_open = false; // the status may still be on its way
         }
         if (!wait[0].revents)
             continue;
         if (!lab::receive_frame(fd, frame))
             fail("the host went away before the command had ended");
         switch (frame.type) {
-        case FrameType::output: lab::write_all(1, frame.body); break;
-        case FrameType::errors: lab::write_all(2, frame.body); break;
-        case FrameType::status: return static_cast<unsigned char>(frame.body.at(0));
-        default: fail("unexpected frame from the host");
+        case FrameType::output:
+            lab::write_all(1, frame.body);
+            break;
+        case FrameType::errors:
+            lab::write_all(2, frame.body);
+            break;
+        case FrameType::status:
+            return static_cast<unsigned char>(frame.body.at(0));
+        default:
+            fail("unexpected frame from the host");
         }
     }
 }
 
-std::int64_t now_ns()
-{
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+std::int64_t now_ns() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 struct ClockOffset {
-    std::int64_t offset_ns;  // the host's clock minus this machine's
-    std::int64_t error_ns;   // the true offset lies within offset_ns +- error_ns
+    std::int64_t offset_ns; // the host's clock minus this machine's
+    std::int64_t error_ns;  // the true offset lies within offset_ns +- error_ns
 };
 
 // The fastest of some exchanges bounds the error best: the host read its clock somewhere within that round trip.
-ClockOffset measure_clock(int fd)
-{
+ClockOffset measure_clock(int fd) {
     ClockOffset best{0, std::numeric_limits<std::int64_t>::max()};
     for (int i = 0; i < 20; i++) {
         const std::int64_t before = now_ns();
@@ -144,11 +146,11 @@ ClockOffset measure_clock(int fd)
     return best;
 }
 
-int clock_command(int fd, bool set)
-{
+int clock_command(int fd, bool set) {
     if (set) {
         lab::Frame frame;
-        if (!lab::send_frame(fd, FrameType::clock, std::to_string(-measure_clock(fd).offset_ns)) || !lab::receive_frame(fd, frame))
+        if (!lab::send_frame(fd, FrameType::clock, std::to_string(-measure_clock(fd).offset_ns)) ||
+            !lab::receive_frame(fd, frame))
             fail("the host went away");
     }
     const ClockOffset result = measure_clock(fd);
@@ -156,17 +158,17 @@ int clock_command(int fd, bool set)
     return 0;
 }
 
-}  // namespace
+} // namespace
 
-int main(int argc, char** argv)
-{
+int main(int argc, char** argv) {
     auto deadline = Clock::time_point::max();
     int at = 1;
     const std::string option = argc > 1 ? argv[1] : "";
     if (argc == 4 && (option == "--clock" || option == "--set-clock"))
         return clock_command(connect_to(argv[2], argv[3]), option == "--set-clock");
     if (argc > 2 && option == "-t") {
-        deadline = Clock::now() + std::chrono::milliseconds(static_cast<long>(1000 * std::strtod(argv[2], nullptr)));
+        deadline =
+            Clock::now() + std::chrono::milliseconds(static_cast<long>(1000 * std::strtod(argv[2], nullptr)));
         at = 3;
     }
     if (argc < at + 3) {
