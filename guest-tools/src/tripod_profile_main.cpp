@@ -4,10 +4,14 @@
 #include "guest_profile.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
-int main(int argc, char** argv) {
+namespace {
+
+int run(int argc, char** argv) {
     CLI::App app{"Print the offsets that Tripod needs from a guest's kernel image (bzImage or vmlinux)."};
     std::string image;
     bool json = false;
@@ -35,4 +39,18 @@ int main(int argc, char** argv) {
             fmt::print("{:<20} {:>#8x}\n", name, offset);
     }
     return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    // The libraries for the command line and for JSON throw; so does printing into a full disk.
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& error) {
+        std::fputs("tripod-profile: ", stderr);
+        std::fputs(error.what(), stderr);
+        std::fputc('\n', stderr);
+        return 1;
+    }
 }
