@@ -189,9 +189,10 @@ static bool enter(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs 
             p->state = TRIPOD_PENDING_native;
             return false;
         }
-        if ( same && p->state == TRIPOD_PENDING_captured && entry.nr == p->nr )
+        /* Its own thread's: the kernel stack of one that was killed may be another's by now. */
+        if ( same && p->state == TRIPOD_PENDING_captured && entry.nr == p->nr &&
+             tripod_thread_read(t, v, &entry.thread) && entry.thread.tid == p->tid )
         {
-            entry.thread = (struct tripod_thread){ .ksp = p->ksp, .tid = p->tid, .tgid = p->tgid };
             verdict = finish_captured(t, v, regs, p);
             /* It waits as what it is, not as a second pending call. */
             if ( verdict == TRIPOD_WAIT )
@@ -287,6 +288,10 @@ static unsigned long leave(struct tripod_domain *t, struct vcpu *v, struct cpu_u
     restore_arguments(regs, p);
     if ( regs->rip != p->rip )
     {
+        /* An event came between two tries, or a page was brought in for the next one. */
+        if ( (p->state == TRIPOD_PENDING_captured && rax == p->nr) ||
+             (p->state == TRIPOD_PENDING_restart && rax == TRIPOD_NR_restart_syscall) )
+            return rax;
         /* Interrupted; the kernel makes the thread call again. */
         if ( p->state == TRIPOD_PENDING_native && rax == TRIPOD_NR_restart_syscall )
             p->state = TRIPOD_PENDING_restart;
