@@ -45,9 +45,9 @@ static void clamp_length(struct cpu_user_regs *regs, const struct tripod_call *c
         regs->rsi = min_t(unsigned long, regs->rsi, most);
         break;
     case 2:
-        /* epoll's is an int: a negative one must stay an error. */
-        if ( call->clamp_unit == 1 || (int32_t)regs->rdx > 0 )
-            regs->rdx = min_t(unsigned long, regs->rdx, most);
+        /* epoll's is an int: a negative one must stay an error, and its upper half says nothing. */
+        if ( call->clamp_unit == 1 ? regs->rdx > most : (int32_t)regs->rdx > (int32_t)most )
+            regs->rdx = most;
         break;
     }
 }
