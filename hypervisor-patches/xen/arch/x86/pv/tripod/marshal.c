@@ -160,9 +160,15 @@ uint32_t tripod_record_bound(const struct tripod_call *call, const struct tripod
     uint64_t bytes = sizeof(struct tripod_segment) + sizeof(struct tripod_socket);
     unsigned int i;
 
-    if ( result >= 0 )
-        for ( i = 0; i < ARRAY_SIZE(call->outs); i++ )
-            bytes += out_bytes(&call->outs[i], p, result) + sizeof(struct tripod_segment) + 8;
+    for ( i = 0; result >= 0 && i < ARRAY_SIZE(call->outs); i++ )
+    {
+        uint64_t part = out_bytes(&call->outs[i], p, result);
+
+        /* What a backup refuses in one segment, we must not log in one. */
+        if ( (call->outs[i].kind == TRIPOD_OUT_message ? (uint64_t)result : part) > TRIPOD_PAYLOAD_MAX )
+            return 0;
+        bytes += part + sizeof(struct tripod_segment) + 8;
+    }
     if ( bytes > TRIPOD_PAYLOAD_MAX + 8192 )
         return 0;
     return sizeof(struct tripod_record) + tripod_align8(bytes);
