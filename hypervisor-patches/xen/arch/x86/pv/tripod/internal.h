@@ -36,6 +36,7 @@
 #define TRIPOD_MAX_PROCESSES 64
 #define TRIPOD_MAX_SCAN_FDS  4096   /* descriptors looked at when a process is first seen */
 #define TRIPOD_MAX_IOV       1024   /* Linux' UIO_MAXIOV */
+#define TRIPOD_MSG_NAMELEN   8      /* offset in Linux' struct user_msghdr */
 #define TRIPOD_CLOCKS        8      /* Linux clock ids 0..7 */
 
 #define TRIPOD_ENOSYS  (-38L)       /* Linux' numbers: the guest sees them */
@@ -146,7 +147,7 @@ struct tripod_pending {
     int64_t result;
     uint32_t tid, tgid;
     int32_t fd;
-    uint32_t capacity;          /* of a TRIPOD_OUT_sized buffer */
+    uint32_t capacity;          /* of a TRIPOD_OUT_sized buffer, or of msg_name */
     uint16_t nr;
     uint8_t state;
     uint8_t call_class;

@@ -110,7 +110,7 @@ static enum tripod_verdict add_message(struct tripod_domain *t, struct tripod_re
     tripod_segment_add(record, TRIPOD_SEG_msghdr, &given, sizeof(given));
 
     if ( message.name && message.namelen )
-        verdict = add_from_user(t, record, TRIPOD_SEG_name, 1, message.name, message.namelen);
+        verdict = add_from_user(t, record, TRIPOD_SEG_name, 1, message.name, min(message.namelen, p->capacity));
     if ( verdict == TRIPOD_GO && message.control && message.controllen )
         verdict = add_from_user(t, record, TRIPOD_SEG_control, 1, message.control, message.controllen);
     if ( verdict == TRIPOD_GO )

@@ -23,14 +23,18 @@ static enum tripod_verdict read_capacity(struct tripod_domain *t, const struct t
     for ( i = 0; i < ARRAY_SIZE(entry->call->outs); i++ )
     {
         const struct tripod_out *out = &entry->call->outs[i];
+        uint64_t at = 0;
+        enum tripod_verdict verdict;
 
-        if ( out->kind == TRIPOD_OUT_sized && entry->args[out->arg] && entry->args[out->count] )
-        {
-            enum tripod_verdict verdict = tripod_from_user(t, capacity, entry->args[out->count], sizeof(*capacity));
-
-            *capacity = min_t(uint32_t, *capacity, TRIPOD_PAYLOAD_MAX / 2);
-            return verdict;
-        }
+        if ( out->kind == TRIPOD_OUT_sized && entry->args[out->arg] )
+            at = entry->args[out->count];
+        else if ( out->kind == TRIPOD_OUT_message && entry->args[out->arg] )
+            at = entry->args[out->arg] + TRIPOD_MSG_NAMELEN;
+        if ( !at )
+            continue;
+        verdict = tripod_from_user(t, capacity, at, sizeof(*capacity));
+        *capacity = min_t(uint32_t, *capacity, TRIPOD_PAYLOAD_MAX / 2);
+        return verdict;
     }
     return TRIPOD_GO;
 }
