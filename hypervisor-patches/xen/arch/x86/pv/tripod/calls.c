@@ -50,11 +50,14 @@ static const struct tripod_call calls[] = {
     [232] = { ROW(wait, always, -1), CLAMP(2, EPOLL_EVENT), .outs = { RESULT(1, 2, EPOLL_EVENT) } },  /* epoll_wait */
     [270] = { ROW(wait, always, -1), .outs = { FDSET(1), FDSET(2), FDSET(3), FIXED(4, TIMESPEC) } },  /* pselect6 */
     [271] = { ROW(wait, always, -1), .outs = { ARRAY(0, 1, POLLFD), FIXED(2, TIMESPEC) } },           /* ppoll */
+    [275] = { ROW(output, unsupported, 2) },                                                          /* splice */
     [281] = { ROW(wait, always, -1), CLAMP(2, EPOLL_EVENT), .outs = { RESULT(1, 2, EPOLL_EVENT) } },  /* epoll_pwait */
     [288] = { ROW(accept, network, 0), .outs = { SIZED(1, 2) } },                                     /* accept4 */
     [299] = { ROW(input, unsupported, 0) },                                                           /* recvmmsg */
     [307] = { ROW(output, unsupported, 0) },                                                          /* sendmmsg */
     [318] = { ROW(value, always, -1), CLAMP(1, 1), .outs = { RESULT(0, 1, 1) } },                     /* getrandom */
+    [327] = { ROW(input, unsupported, 0) },                                                           /* preadv2 */
+    [328] = { ROW(output, unsupported, 0) },                                                          /* pwritev2 */
     [425] = { ROW(refused, always, -1) },                                                             /* io_uring_setup */
     [441] = { ROW(wait, always, -1), CLAMP(2, EPOLL_EVENT), .outs = { RESULT(1, 2, EPOLL_EVENT) } },  /* epoll_pwait2 */
 };
