@@ -29,7 +29,7 @@ static const struct tripod_call calls[] = {
     [19]  = { ROW(input, network_value, 0), .outs = { IOV(1, 2) } },                                  /* readv */
     [20]  = { ROW(output, network, 0), .in = TRIPOD_IN_iov },                                         /* writev */
     [23]  = { ROW(wait, always, -1), .outs = { FDSET(1), FDSET(2), FDSET(3), FIXED(4, TIMEVAL) } },   /* select */
-    [40]  = { ROW(output, network, 0), .in = TRIPOD_IN_file },                                        /* sendfile */
+    [40]  = { ROW(output, network, 0), .in = TRIPOD_IN_file, .outs = { FIXED(2, 8) } },               /* sendfile */
     [41]  = { ROW(mirror, inet_family, -1) },                                                         /* socket */
     [42]  = { ROW(socket, network, 0) },                                                              /* connect */
     [43]  = { ROW(accept, network, 0), .outs = { SIZED(1, 2) } },                                     /* accept */
