@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include <fmt/core.h>
 #include <sys/socket.h>
@@ -132,8 +133,13 @@ void ControlServer::accept_clients() {
                    fmt::format("{} commands speak with the daemon already", clients_.size()));
         } else {
             Client& c = *client;
-            clients_.push_back(std::move(client));
-            c.thread = std::thread([this, &c] { serve(c); });
+            try {
+                c.thread = std::thread([this, &c] { serve(c); });
+                clients_.push_back(std::move(client));
+            } catch (const std::system_error& error) {
+                refuse(c.stream, ErrorCode::not_now,
+                       fmt::format("no thread for another command: {}", error.what()));
+            }
         }
     }
 }
