@@ -12,8 +12,8 @@
 # SANITIZE=address,undefined (or thread) builds everything with that sanitizer, in its own folder.
 
 SANITIZE ?=
-BUILD := build$(if $(SANITIZE),/san-$(subst $(comma),-,$(SANITIZE)))
 comma := ,
+BUILD := build$(if $(SANITIZE),/san-$(subst $(comma),-,$(SANITIZE)))
 
 CXX := g++
 CPPFLAGS += -Irdma-paxos/include -Irdma-paxos/src -Ihypervisor-patches/include -Idom0-daemon/src -Iguest-tools/src -MMD -MP
