@@ -116,7 +116,7 @@ TEST_F(Reset, IdleClientWithoutASocketInTheGuest) {
     const auto start = std::chrono::steady_clock::now();
     const auto outcomes = reset.reset_client_end(std::span(&connection, 1), in_seconds(5));
     EXPECT_EQ(outcomes, std::vector{ResetOutcome::reset});
-    EXPECT_LT(std::chrono::steady_clock::now() - start, 2s);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, 4s);
     EXPECT_EQ(read_error(waiting.get()), ECONNRESET);
 
     const UniqueFd again = connect_from(client);
@@ -175,7 +175,9 @@ TEST_F(Reset, UnreachableClientIsReportedAtTheDeadline) {
     const auto start = std::chrono::steady_clock::now();
     EXPECT_EQ(open_reset().reset_client_end(std::span(&connection, 1), in_seconds(1)),
               std::vector{ResetOutcome::no_answer});
-    EXPECT_NEAR(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 1.0, 0.5);
+    const auto took = std::chrono::steady_clock::now() - start;
+    EXPECT_GE(took, 900ms);
+    EXPECT_LT(took, 3s); // however busy the machine is
 }
 
 TEST_F(Reset, ClientBehindARouter) {
