@@ -71,10 +71,12 @@ int main(int argc, char** argv) {
     const Nanoseconds begun = bench::now();
     Nanoseconds next_proposal = begun, next_status = begun + std::chrono::seconds(1);
     std::uint64_t number = 0;
+    Nanoseconds longest_tick{};
     while (!stop_requested &&
            (seconds == 0 || std::chrono::duration<double>(bench::now() - begun).count() < seconds)) {
         const Nanoseconds now = bench::now();
         replica.tick(now);
+        longest_tick = std::max(longest_tick, bench::now() - now);
         if (replica.role() == Role::leader && rate > 0) {
             bool any = false;
             while (next_proposal <= now && replica.last_index().value() - replica.commit_index().value() < depth) {
@@ -98,12 +100,15 @@ int main(int argc, char** argv) {
                                      peer.board_up ? "+board" : "", peer.log_up ? "+log" : "",
                                      peer.lagging ? "+LAGGING" : "", peer.replaced ? "+REPLACED" : "");
             }
-            printer.print("state",
-                          fmt::format("{} term {} leader {} last {} commit {} lease {:.0f} ms peers{}",
-                                      to_string(replica.role()), replica.term().value(), replica.leader().value(),
-                                      replica.last_index().value(), replica.commit_index().value(),
-                                      std::max(-1.0, double((replica.lease_deadline() - now).count()) / 1e6),
-                                      peers));
+            printer.print(
+                "state",
+                fmt::format(
+                    "{} term {} leader {} last {} commit {} lease {:.0f} ms, longest tick {:.1f} ms; peers{}",
+                    to_string(replica.role()), replica.term().value(), replica.leader().value(),
+                    replica.last_index().value(), replica.commit_index().value(),
+                    std::max(-1.0, double((replica.lease_deadline() - now).count()) / 1e6),
+                    double(longest_tick.count()) / 1e6, peers));
+            longest_tick = {};
         }
         (*member)->sleep_until(std::min(replica.next_deadline(),
                                         replica.role() == Role::leader && rate > 0 ? next_proposal : next_status));

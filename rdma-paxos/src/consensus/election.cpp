@@ -136,7 +136,7 @@ void Replica::Impl::follow_owner() {
     if (!owner)
         return;
     const Row& row = owner->row;
-    if (row.term != term_ || (row.role != Role::leader && row.role != Role::candidate) || owner->replaced)
+    if (row.term != term_ || (row.role != Role::leader && row.role != Role::candidate) || !is_alive(*owner))
         return;
     if (owner->log.follow(row.log_link)) {
         owner->row_due = true;

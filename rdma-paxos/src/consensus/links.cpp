@@ -49,6 +49,8 @@ void Replica::Impl::keep_board_link(Peer& peer) {
 
 void Replica::Impl::lose_board_link(Peer& peer) {
     (void)peer.board.cut(); // if it fails now, drive() and follow() try again
+    // Connecting to a host that is gone can block in the kernel (address resolution): wait for a fresh offer.
+    peer.board_offer = {};
     peer.row_in_flight = false;
     peer.row_due = true;
     peer.next_greeting = never;

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The replica over a simulated fabric without faults of its own: each test makes the fault that it is about.
+#include "rdma_paxos/replica.h"
+#include "sim/sim_network.h"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace rdma_paxos {
+namespace {
+
+using namespace std::chrono_literals;
+
+Bytes bytes_of(const std::string& text) {
+    return std::as_bytes(std::span(text));
+}
+
+struct Member final : Listener {
+    bool on_commit(Index index, Term, Bytes body) override {
+        if (busy)
+            return false;
+        applied.emplace_back(index, std::string(reinterpret_cast<const char*>(body.data()), body.size()));
+        return true;
+    }
+    void on_role(Role role, Term term) override { roles.emplace_back(role, term); }
+
+    ReplicaId id;
+    std::unique_ptr<sim::SimFabric> fabric;
+    std::unique_ptr<Rendezvous> rendezvous;
+    std::unique_ptr<Replica> replica;
+    std::vector<std::pair<Index, std::string>> applied;
+    std::vector<std::pair<Role, Term>> roles;
+    bool busy = false;
+    bool stopped = false;
+};
+
+class ReplicaTest : public testing::Test {
+  protected:
+    static sim::NetworkOptions calm() {
+        sim::NetworkOptions options;
+        options.slow_probability = options.refused_connect_probability = options.lost_message_probability = 0;
+        return options;
+    }
+
+    void found(int count, ReplicaId initial_leader = ReplicaId(1), std::size_t ring_bytes = 64 << 10) {
+        config_.initial_leader = initial_leader;
+        config_.ring_bytes = ring_bytes;
+        config_.max_entry_bytes = 4096;
+        config_.max_write_bytes = 4096;
+        for (int i = 1; i <= count; ++i)
+            config_.members.emplace_back(static_cast<std::uint8_t>(i));
+        members_.resize(static_cast<std::size_t>(count));
+        for (int i = 1; i <= count; ++i)
+            start(i, true);
+    }
+
+    void start(int number, bool founding) {
+        Member& member = at(number);
+        member.replica.reset();
+        member.rendezvous.reset();
+        member.fabric.reset();
+        member.id = ReplicaId(static_cast<std::uint8_t>(number));
+        member.applied.clear();
+        Config config = config_;
+        config.self = member.id;
+        config.founding = founding;
+        config.seed = static_cast<std::uint64_t>(number) + (founding ? 0 : 100);
+        member.fabric = network_.make_fabric(member.id, memory_layout(config.ring_bytes));
+        member.rendezvous = network_.make_rendezvous(member.id);
+        auto replica = Replica::create(config, *member.fabric, *member.rendezvous, member);
+        ASSERT_TRUE(replica) << replica.error().what;
+        member.replica = std::move(*replica);
+    }
+
+    void kill(int number) {
+        at(number).replica.reset();
+        at(number).fabric.reset();
+    }
+
+    Member& at(int number) { return members_[static_cast<std::size_t>(number - 1)]; }
+
+    void run(Nanoseconds time) {
+        const Nanoseconds end = network_.now() + time;
+        while (network_.now() < end) {
+            const Nanoseconds next = std::min(end, network_.now() + 50us);
+            while (network_.step(next)) {
+            }
+            for (Member& member : members_)
+                if (member.replica && !member.stopped)
+                    member.replica->tick(network_.now());
+        }
+    }
+
+    /// The only one that leads, once there is one; else null.
+    Member* leader() {
+        for (Nanoseconds waited{}; waited < 1s; waited += 1ms) {
+            Member* found = nullptr;
+            int count = 0;
+            for (Member& member : members_)
+                if (member.replica && !member.stopped && member.replica->role() == Role::leader) {
+                    found = &member;
+                    ++count;
+                }
+            if (count == 1)
+                return found;
+            run(1ms);
+        }
+        return nullptr;
+    }
+
+    static std::vector<std::string> texts(const Member& member) {
+        std::vector<std::string> all;
+        for (const auto& [index, text] : member.applied)
+            all.push_back(text);
+        return all;
+    }
+
+    Config config_;
+    sim::SimNetwork network_{1, calm()};
+    std::vector<Member> members_;
+};
+
+TEST_F(ReplicaTest, TheInitialLeaderLeadsAtOnce) {
+    found(3, ReplicaId(2));
+    run(9ms); // below every election time-out
+    EXPECT_EQ(at(2).replica->role(), Role::leader);
+    EXPECT_EQ(at(2).replica->term(), Term(1));
+    for (const int other : {1, 3}) {
+        EXPECT_EQ(at(other).replica->leader(), ReplicaId(2));
+        EXPECT_EQ(at(other).replica->term(), Term(1));
+    }
+}
+
+TEST_F(ReplicaTest, EveryoneAppliesWhatWasProposedInOrder) {
+    found(3);
+    ASSERT_TRUE(leader());
+    for (const std::string text : {"one", "two", "three"})
+        ASSERT_TRUE(at(1).replica->propose(bytes_of(text)));
+    at(1).replica->flush(network_.now());
+    run(5ms);
+    for (const int each : {1, 2, 3})
+        EXPECT_EQ(texts(at(each)), (std::vector<std::string>{"one", "two", "three"})) << each;
+    EXPECT_EQ(at(1).applied[0].first, Index(2)) << "index 1 is the leader's own first entry";
+}
+
+TEST_F(ReplicaTest, ABatchIsOneWritePerFollower) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    const std::uint64_t before = at(1).replica->counters().log_writes;
+    for (int i = 0; i < 10; ++i)
+        ASSERT_TRUE(at(1).replica->propose(bytes_of("text")));
+    at(1).replica->flush(network_.now());
+    run(1ms);
+    EXPECT_EQ(at(1).replica->commit_index(), at(1).replica->last_index());
+    EXPECT_EQ(at(1).replica->counters().log_writes - before, 2u);
+}
+
+TEST_F(ReplicaTest, TheLastEntryReachesTheFollowersWithoutANextOne) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("last")));
+    at(1).replica->flush(network_.now());
+    run(600us); // far below a heartbeat
+    EXPECT_EQ(texts(at(2)), std::vector<std::string>{"last"});
+    EXPECT_EQ(texts(at(3)), std::vector<std::string>{"last"});
+}
+
+TEST_F(ReplicaTest, ProposalsAreRefusedWithTheReason) {
+    found(3);
+    ASSERT_TRUE(leader());
+    EXPECT_EQ(at(2).replica->propose(bytes_of("x")).error(), ProposeError::not_leader);
+    EXPECT_EQ(at(1).replica->propose(bytes_of(std::string(4097, 'x'))).error(), ProposeError::too_large);
+    int accepted = 0;
+    auto result = at(1).replica->propose(bytes_of(std::string(4096, 'x')));
+    for (; result; result = at(1).replica->propose(bytes_of(std::string(4096, 'x'))))
+        ++accepted;
+    EXPECT_EQ(result.error(), ProposeError::log_full);
+    EXPECT_GE(accepted, 10);
+    run(20ms);
+    EXPECT_EQ(at(3).applied.size(), static_cast<std::size_t>(accepted));
+    EXPECT_TRUE(at(1).replica->propose(bytes_of("there is room again")));
+}
+
+TEST_F(ReplicaTest, NothingCommitsWithoutAMajority) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    kill(2);
+    kill(3);
+    const Index before = at(1).replica->commit_index();
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("alone")));
+    run(500ms);
+    EXPECT_EQ(at(1).replica->commit_index(), before);
+    EXPECT_LT(at(1).replica->lease_deadline(), network_.now());
+}
+
+TEST_F(ReplicaTest, ADeadFollowerCostsNothing) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    kill(3);
+    // Many times the ring: its space is taken back although the dead one has not applied anything.
+    for (int i = 0; i < 3000; ++i) {
+        while (!at(1).replica->propose(bytes_of(std::string(200, 'x'))))
+            run(1ms);
+        run(50us);
+    }
+    run(5ms);
+    EXPECT_EQ(at(2).applied.size(), 3000u);
+    EXPECT_TRUE(at(1).replica->peer(ReplicaId(3)).lagging);
+    EXPECT_EQ(at(1).replica->term(), Term(1));
+}
+
+TEST_F(ReplicaTest, ALiveFollowerThatCannotApplyHoldsTheLeaderBack) {
+    found(3);
+    ASSERT_TRUE(leader());
+    at(3).busy = true;
+    int accepted = 0;
+    for (int i = 0; i < 2000; ++i) {
+        accepted += at(1).replica->propose(bytes_of(std::string(200, 'x'))).has_value();
+        run(50us);
+    }
+    EXPECT_LT(accepted, 400) << "64 KiB hold no more";
+    at(3).busy = false;
+    run(20ms);
+    EXPECT_EQ(at(3).applied.size(), static_cast<std::size_t>(accepted));
+    EXPECT_TRUE(at(1).replica->propose(bytes_of("goes on")));
+}
+
+TEST_F(ReplicaTest, AnotherLeadsWhenTheLeaderDies) {
+    found(3);
+    ASSERT_TRUE(leader());
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("before")));
+    run(5ms);
+    kill(1);
+    Member* next = leader();
+    ASSERT_TRUE(next);
+    EXPECT_GT(next->replica->term(), Term(1));
+    ASSERT_TRUE(next->replica->propose(bytes_of("after")));
+    run(10ms);
+    for (const int each : {2, 3})
+        EXPECT_EQ(texts(at(each)), (std::vector<std::string>{"before", "after"}));
+    EXPECT_GE(next->replica->applied_index(), next->replica->term_start());
+}
+
+// The dead leader had written to one follower only; that follower's log is the longest, whoever is elected.
+TEST_F(ReplicaTest, TheLongestLogIsAdopted) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    const auto longest_survivor = [&](int holder) { return at(holder).replica->last_index(); };
+    network_.set_path(ReplicaId(1), ReplicaId(2), false);
+    for (int i = 0; i < 20; ++i)
+        ASSERT_TRUE(at(1).replica->propose(bytes_of("entry " + std::to_string(i))));
+    at(1).replica->flush(network_.now());
+    run(300us);
+    EXPECT_GT(longest_survivor(3), longest_survivor(2));
+    kill(1);
+    ASSERT_TRUE(leader());
+    run(10ms);
+    EXPECT_EQ(at(2).applied.size(), 20u);
+    EXPECT_EQ(texts(at(2)), texts(at(3)));
+}
+
+TEST_F(ReplicaTest, AStoppedLeaderComesBackAsAFollowerAndCommitsNothing) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    at(1).stopped = true;
+    Member* next = leader();
+    ASSERT_TRUE(next);
+    ASSERT_TRUE(next->replica->propose(bytes_of("new")));
+    run(10ms);
+    const Index known = at(1).replica->commit_index();
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("stale"))) << "it cannot know yet";
+    at(1).replica->flush(network_.now());
+    EXPECT_EQ(at(1).replica->commit_index(), known);
+    EXPECT_LT(at(1).replica->lease_deadline(), network_.now());
+    at(1).stopped = false;
+    run(50ms);
+    EXPECT_EQ(at(1).replica->role(), Role::follower);
+    EXPECT_EQ(at(1).replica->term(), next->replica->term());
+    for (Member& member : members_)
+        EXPECT_EQ(texts(member), std::vector<std::string>{"new"});
+}
+
+TEST_F(ReplicaTest, AReplicaThatWasStoppedDeposesNobody) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    for (const int follower : {2, 3}) {
+        at(follower).stopped = true;
+        run(2s);
+        at(follower).stopped = false;
+        run(200ms);
+        EXPECT_EQ(at(1).replica->role(), Role::leader);
+        EXPECT_EQ(at(1).replica->term(), Term(1));
+        EXPECT_GE(at(follower).replica->counters().pauses, 1u);
+    }
+}
+
+// Hosts that stand still, as opposed to programs: their memory cannot be written either, and the links break.
+TEST_F(ReplicaTest, BothFollowersGoneOneReturns) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    for (const int follower : {2, 3}) {
+        at(follower).stopped = true;
+        network_.set_host_stopped(ReplicaId(static_cast<std::uint8_t>(follower)), true);
+    }
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("waits")));
+    run(2s);
+    EXPECT_TRUE(at(1).applied.empty());
+    EXPECT_EQ(at(1).replica->role(), Role::leader);
+    at(3).stopped = false;
+    network_.set_host_stopped(ReplicaId(3), false);
+    run(300ms);
+    EXPECT_EQ(texts(at(1)), std::vector<std::string>{"waits"});
+    EXPECT_EQ(texts(at(3)), std::vector<std::string>{"waits"});
+    EXPECT_EQ(at(1).replica->term(), Term(1)) << "nobody was deposed";
+    at(2).stopped = false;
+    network_.set_host_stopped(ReplicaId(2), false);
+    run(300ms);
+    EXPECT_EQ(texts(at(2)), std::vector<std::string>{"waits"});
+    EXPECT_EQ(at(1).replica->term(), Term(1));
+}
+
+TEST_F(ReplicaTest, WhoLostItsMemoryStaysOut) {
+    found(3);
+    ASSERT_TRUE(leader());
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("kept")));
+    run(5ms);
+    kill(2);
+    run(20ms);
+    start(2, false);
+    run(100ms);
+    EXPECT_EQ(at(2).replica->role(), Role::observer);
+    EXPECT_TRUE(at(1).replica->peer(ReplicaId(2)).replaced);
+    kill(1);
+    run(1s);
+    EXPECT_NE(at(3).replica->role(), Role::leader) << "an empty replica's vote must not elect anybody";
+    EXPECT_TRUE(at(2).applied.empty());
+}
+
+TEST_F(ReplicaTest, TheLeaseRunsWhileAMajorityHears) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(10ms);
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_GT(at(1).replica->lease_deadline(), network_.now());
+        EXPECT_LE(at(1).replica->lease_deadline(), network_.now() + config_.timing.lease);
+        run(1ms);
+    }
+    EXPECT_LT(at(2).replica->lease_deadline(), network_.now()) << "a follower has none";
+}
+
+TEST_F(ReplicaTest, AGroupOfOneCommitsAlone) {
+    found(1);
+    ASSERT_TRUE(leader());
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("x")));
+    at(1).replica->flush(network_.now());
+    EXPECT_EQ(texts(at(1)), std::vector<std::string>{"x"});
+}
+
+TEST_F(ReplicaTest, ContradictoryConfigurationsAreRefused) {
+    Member member;
+    auto fabric = network_.make_fabric(ReplicaId(1), memory_layout(64 << 10));
+    auto rendezvous = network_.make_rendezvous(ReplicaId(1));
+    Config good;
+    good.self = ReplicaId(1);
+    good.members = {ReplicaId(1), ReplicaId(2), ReplicaId(3)};
+    good.ring_bytes = 64 << 10;
+    good.max_entry_bytes = 4096;
+    const auto refused = [&](auto change) {
+        Config config = good;
+        change(config);
+        return !Replica::create(config, *fabric, *rendezvous, member).has_value();
+    };
+    EXPECT_FALSE(refused([](Config&) {}));
+    EXPECT_TRUE(refused([](Config& c) { c.members.pop_back(); })) << "even";
+    EXPECT_TRUE(refused([](Config& c) { c.self = ReplicaId(4); }));
+    EXPECT_TRUE(refused([](Config& c) { c.members[2] = ReplicaId(2); }));
+    EXPECT_TRUE(refused([](Config& c) { c.initial_leader = ReplicaId(9); }));
+    EXPECT_TRUE(refused([](Config& c) { c.ring_bytes = 64000; }));
+    EXPECT_TRUE(refused([](Config& c) { c.max_entry_bytes = 16 << 10; }));
+    EXPECT_TRUE(refused([](Config& c) { c.ring_bytes = 128 << 10; })) << "the fabric has less memory";
+    EXPECT_TRUE(refused([](Config& c) { c.timing.lease = c.timing.election_timeout_min; }));
+    EXPECT_TRUE(refused([](Config& c) { c.timing.clock_drift_ppm = 100000; }));
+}
+
+} // namespace
+} // namespace rdma_paxos

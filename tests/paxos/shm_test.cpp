@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rdma_paxos/replica.h"
+#include "rdma_paxos/shm_fabric.h"
+
+#include <atomic>
+#include <cstring>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+namespace rdma_paxos {
+namespace {
+
+using namespace std::chrono_literals;
+
+GroupId fresh_group() {
+    static std::atomic<std::uint32_t> next{0};
+    GroupId group{};
+    const std::uint32_t process = static_cast<std::uint32_t>(getpid());
+    const std::uint32_t number = ++next;
+    std::memcpy(group.data(), &process, 4);
+    std::memcpy(group.data() + 4, &number, 4);
+    return group;
+}
+
+Nanoseconds clock_now() {
+    return std::chrono::steady_clock::now().time_since_epoch();
+}
+
+const std::vector<ReplicaId> pair_of_members{ReplicaId(1), ReplicaId(2)};
+
+ShmEndpoint open(const GroupId& group, int id, const std::vector<ReplicaId>& members, std::size_t ring = 64 << 10) {
+    auto made = make_shm_fabric(group, ReplicaId(static_cast<std::uint8_t>(id)), members, memory_layout(ring));
+    EXPECT_TRUE(made) << made.error().what;
+    return std::move(*made);
+}
+
+bool completes(Fabric& fabric, Link link) {
+    std::array<Completion, 4> done;
+    EXPECT_EQ(fabric.poll(link, done), 1u);
+    return done[0].ok;
+}
+
+TEST(ShmFabric, AWriteLandsAndAResetKeepsItOut) {
+    const GroupId group = fresh_group();
+    auto one = open(group, 1, pair_of_members), two = open(group, 2, pair_of_members);
+    const ReplicaId id1{1}, id2{2};
+    ASSERT_TRUE(one.fabric->reset(id2, Link::log) && two.fabric->reset(id1, Link::log));
+    const Endpoint end1 = one.fabric->endpoint(id2, Link::log), end2 = two.fabric->endpoint(id1, Link::log);
+    ASSERT_TRUE(one.fabric->connect(id2, Link::log, end2) && two.fabric->connect(id1, Link::log, end1));
+
+    const auto source = one.fabric->region(Region::log).first(8);
+    const auto target = two.fabric->region(Region::log);
+    source[0] = std::byte{1};
+    ASSERT_TRUE(one.fabric->post_write(id2, Link::log, 100, source, 7));
+    EXPECT_TRUE(completes(*one.fabric, Link::log));
+    EXPECT_EQ(target[100], std::byte{1});
+    EXPECT_FALSE(one.fabric->post_write(id2, Link::board, 0, source, 7)) << "another link, never connected";
+
+    ASSERT_TRUE(two.fabric->reset(id1, Link::log));
+    source[0] = std::byte{2};
+    ASSERT_TRUE(one.fabric->post_write(id2, Link::log, 100, source, 8));
+    EXPECT_FALSE(completes(*one.fabric, Link::log));
+    EXPECT_EQ(target[100], std::byte{1});
+    EXPECT_FALSE(one.fabric->post_write(id2, Link::log, 100, source, 9)) << "the link is down";
+
+    // The other end opens again, for a new generation of ours: the old one stays shut out.
+    ASSERT_TRUE(one.fabric->reset(id2, Link::log));
+    const Endpoint newer = one.fabric->endpoint(id2, Link::log);
+    ASSERT_TRUE(one.fabric->connect(id2, Link::log, two.fabric->endpoint(id1, Link::log)));
+    ASSERT_TRUE(two.fabric->connect(id1, Link::log, end1)) << "an offer from before our reset";
+    ASSERT_TRUE(one.fabric->post_write(id2, Link::log, 100, source, 10));
+    EXPECT_FALSE(completes(*one.fabric, Link::log));
+    EXPECT_NE(std::memcmp(newer.bytes.data(), end1.bytes.data(), newer.size), 0);
+}
+
+TEST(ShmFabric, WritesOutsideTheRegionFail) {
+    const GroupId group = fresh_group();
+    auto one = open(group, 1, pair_of_members), two = open(group, 2, pair_of_members);
+    const ReplicaId id1{1}, id2{2};
+    ASSERT_TRUE(one.fabric->reset(id2, Link::board) && two.fabric->reset(id1, Link::board));
+    ASSERT_TRUE(one.fabric->connect(id2, Link::board, two.fabric->endpoint(id1, Link::board)));
+    ASSERT_TRUE(two.fabric->connect(id1, Link::board, one.fabric->endpoint(id2, Link::board)));
+    const auto source = one.fabric->region(Region::outbox).first(64);
+    ASSERT_TRUE(one.fabric->post_write(id2, Link::board, two.fabric->region(Region::board).size() - 63, source, 1));
+    EXPECT_FALSE(completes(*one.fabric, Link::board));
+}
+
+TEST(ShmFabric, ASecondProcessOfTheSameNameIsNotMistakenForTheFirst) {
+    const GroupId group = fresh_group();
+    auto one = open(group, 1, pair_of_members);
+    Endpoint old;
+    {
+        auto two = open(group, 2, pair_of_members);
+        ASSERT_TRUE(two.fabric->reset(ReplicaId(1), Link::log));
+        old = two.fabric->endpoint(ReplicaId(1), Link::log);
+    }
+    auto two = open(group, 2, pair_of_members);
+    ASSERT_TRUE(one.fabric->reset(ReplicaId(2), Link::log));
+    EXPECT_FALSE(one.fabric->connect(ReplicaId(2), Link::log, old));
+}
+
+struct Counting final : Listener {
+    bool on_commit(Index, Term, Bytes body) override {
+        std::uint64_t number = 0;
+        std::memcpy(&number, body.data(), sizeof number);
+        in_order &= number == count + 1;
+        ++count;
+        applied.store(count, std::memory_order_relaxed);
+        return true;
+    }
+    void on_role(Role, Term) override {}
+    std::uint64_t count = 0;
+    bool in_order = true;
+    std::atomic<std::uint64_t> applied{0};
+};
+
+/// Runs one member of a group of three until `goal` entries are applied everywhere, or time is up.
+void run_member(const GroupId& group, int id, std::uint64_t goal, Counting& listener,
+                const std::function<bool()>& everybody_done) {
+    const std::vector<ReplicaId> members{ReplicaId(1), ReplicaId(2), ReplicaId(3)};
+    auto shm = open(group, id, members, 256 << 10);
+    Config config;
+    config.group = group;
+    config.self = ReplicaId(static_cast<std::uint8_t>(id));
+    config.members = members;
+    config.initial_leader = ReplicaId(1);
+    config.ring_bytes = 256 << 10;
+    config.max_entry_bytes = 4096;
+    config.timing = lab_timing(); // the machine may be busy
+    config.seed = static_cast<std::uint64_t>(id);
+    auto replica = Replica::create(config, *shm.fabric, *shm.rendezvous, listener);
+    ASSERT_TRUE(replica) << replica.error().what;
+    std::uint64_t proposed = 0;
+    std::vector<std::byte> body(100);
+    const Nanoseconds limit = clock_now() + 30s;
+    while (!everybody_done() && clock_now() < limit) {
+        (*replica)->tick(clock_now());
+        // Whoever is not there yet would be left behind: the ring is far smaller than what is sent.
+        const bool complete = (*replica)->peer(ReplicaId(2)).log_up && (*replica)->peer(ReplicaId(3)).log_up;
+        if (id == 1 && (proposed > 0 || complete))
+            while (proposed < goal) {
+                const std::uint64_t number = proposed + 1;
+                std::memcpy(body.data(), &number, sizeof number);
+                if (!(*replica)->propose(body))
+                    break;
+                ++proposed;
+            }
+        (*replica)->flush(clock_now());
+        std::this_thread::yield();
+    }
+}
+
+TEST(ShmReplica, ThreeThreadsAgree) {
+    constexpr std::uint64_t goal = 20000; // 3 MB through rings of 256 KiB
+    const GroupId group = fresh_group();
+    std::array<Counting, 3> listeners;
+    const auto done = [&] {
+        return std::all_of(listeners.begin(), listeners.end(),
+                           [](const Counting& each) { return each.applied.load() == goal; });
+    };
+    std::vector<std::jthread> threads;
+    for (int id = 1; id <= 3; ++id)
+        threads.emplace_back(
+            [&, id] { run_member(group, id, goal, listeners[static_cast<std::size_t>(id - 1)], done); });
+    threads.clear();
+    for (const Counting& each : listeners) {
+        EXPECT_EQ(each.count, goal);
+        EXPECT_TRUE(each.in_order);
+    }
+}
+
+TEST(ShmReplica, ThreeProcessesAgree) {
+    constexpr std::uint64_t goal = 5000;
+    const GroupId group = fresh_group();
+    void* shared = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(shared, MAP_FAILED);
+    auto* finished = new (shared) std::atomic<int>(0);
+    std::vector<pid_t> children;
+    for (int id = 1; id <= 3; ++id) {
+        const pid_t child = fork();
+        ASSERT_GE(child, 0);
+        if (child == 0) {
+            Counting listener;
+            bool counted = false;
+            run_member(group, id, goal, listener, [&] {
+                if (!counted && listener.count == goal) {
+                    counted = true;
+                    finished->fetch_add(1);
+                }
+                return finished->load() == 3;
+            });
+            _exit(listener.count == goal && listener.in_order && !testing::Test::HasFailure() ? 0 : 1);
+        }
+        children.push_back(child);
+    }
+    for (const pid_t child : children) {
+        int status = 0;
+        ASSERT_EQ(waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0);
+    }
+    munmap(shared, 4096);
+}
+
+} // namespace
+} // namespace rdma_paxos
