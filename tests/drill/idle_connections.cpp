@@ -38,6 +38,7 @@ tl::expected<Watched, Broken> open_one(const Endpoint& endpoint, const std::stri
 // Takes note of connections that have ended. Waits up to 50 ms for one.
 void observe(std::vector<Watched>& all) {
     std::vector<pollfd> wait;
+    wait.reserve(all.size());
     for (const auto& watched : all)
         wait.push_back({watched.open ? watched.connection.descriptor() : -1, POLLIN | POLLRDHUP, 0});
     if (poll(wait.data(), wait.size(), 50) <= 0)

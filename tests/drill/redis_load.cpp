@@ -179,6 +179,7 @@ int run(const Options& options) {
     const Nanoseconds start = now_realtime();
     std::vector<Ledger> ledgers(static_cast<std::size_t>(options.connections));
     std::vector<std::thread> writers;
+    writers.reserve(ledgers.size());
     for (int i = 0; i < options.connections; i++)
         writers.emplace_back([&, i] {
             ledgers[static_cast<std::size_t>(i)] = write_until(stop, options.endpoint, {run_name, i}, progress);
@@ -231,6 +232,7 @@ int run(const Options& options) {
 
 } // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): without memory there is no report either
 int main(int argc, char** argv) {
     Options options;
     int status = 0;

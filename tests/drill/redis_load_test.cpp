@@ -26,6 +26,7 @@ class Load : public ::testing::Test {
         std::atomic<bool> stop{false};
         ledgers_.assign(static_cast<std::size_t>(connections), {});
         std::vector<std::thread> threads;
+        threads.reserve(ledgers_.size());
         const Nanoseconds start = now_realtime();
         for (int i = 0; i < connections; i++)
             threads.emplace_back([&, i] {

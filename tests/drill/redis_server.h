@@ -70,8 +70,9 @@ class RedisServer {
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t size = sizeof address;
-        bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
-        getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+        if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) ||
+            getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size))
+            ADD_FAILURE() << "no free port";
         close(fd);
         return ntohs(address.sin_port);
     }

@@ -61,6 +61,7 @@ Child start(const std::vector<std::string>& words) {
     if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
         die("pipe2");
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (const auto& word : words)
         argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
