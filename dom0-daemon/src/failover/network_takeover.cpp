@@ -58,7 +58,7 @@ class Takeover {
 
     void move() {
         for (const auto& port : ports_)
-            if (auto done = net::move_to_bridge(port.interface, port.bridge); !done)
+            if (auto done = net::move_to_bridge(port.interface, port.bridge, port.mac); !done)
                 note(done.error());
         for (auto& port : ports_) {
             auto announcer = net::Announcer::open(port.bridge, port.mac, addresses(), {});
