@@ -10,6 +10,7 @@
 #define CLOCK_REALTIME_  0
 
 #define SECOND_NS 1000000000LL
+#define MOST_SECONDS (1LL << 32)    /* the year 2106; the sum of two such readings still fits */
 
 /* Which clock a call reads, and where to; false when it is none of ours. */
 static bool clock_call(unsigned int nr, const uint64_t args[], unsigned int *clock, uint64_t *address, int64_t *unit_ns)
@@ -31,6 +32,15 @@ static bool clock_call(unsigned int nr, const uint64_t args[], unsigned int *clo
     return false;
 }
 
+/* The guest can write what it likes there: false for what no clock shows. */
+static bool reading_to_ns(const int64_t reading[2], int64_t unit_ns, int64_t *ns)
+{
+    if ( reading[0] < 0 || reading[0] >= MOST_SECONDS || reading[1] < 0 || reading[1] >= SECOND_NS / unit_ns )
+        return false;
+    *ns = reading[0] * SECOND_NS + reading[1] * unit_ns;
+    return true;
+}
+
 bool tripod_clock_wanted(const struct tripod_domain *t, unsigned int nr)
 {
     return nr == NR_clock_gettime || nr == NR_gettimeofday;
@@ -50,7 +60,8 @@ void tripod_clock_learn(struct tripod_domain *t, const struct tripod_record *rec
     if ( !segment )
         return;
     reading = (const void *)(segment + 1);
-    t->clocks[clock].last_ns = reading[0] * SECOND_NS + reading[1] * unit_ns;
+    if ( !reading_to_ns(reading, unit_ns, &t->clocks[clock].last_ns) )
+        return;
     t->clocks[clock].known = true;
     t->clocks[clock].decided = false;
 }
@@ -62,9 +73,9 @@ void tripod_clock_correct(struct tripod_domain *t, const struct tripod_pending *
     int64_t unit_ns, now_ns, reading[2];
 
     if ( result != 0 || !clock_call(p->nr, p->args, &clock, &address, &unit_ns) || !address ||
-         !t->clocks[clock].known || tripod_from_user(t, reading, address, sizeof(reading)) != TRIPOD_GO )
+         !t->clocks[clock].known || tripod_from_user(t, reading, address, sizeof(reading)) != TRIPOD_GO ||
+         !reading_to_ns(reading, unit_ns, &now_ns) )
         return;
-    now_ns = reading[0] * SECOND_NS + reading[1] * unit_ns;
     if ( !t->clocks[clock].decided )
     {
         t->clocks[clock].offset_ns = max_t(int64_t, 0, t->clocks[clock].last_ns + unit_ns - now_ns);
