@@ -6,6 +6,12 @@
  */
 #include "internal.h"
 
+/* Nothing is lost when it is looked at anew. */
+static bool evictable(const struct tripod_process *p)
+{
+    return p->state == TRIPOD_PROCESS_ignored || (p->state == TRIPOD_PROCESS_scanning && !p->next_fd && !p->found);
+}
+
 struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct tripod_thread *thread)
 {
     struct tripod_process *victim = NULL;
@@ -21,7 +27,7 @@ struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct
             return p;
         }
         if ( p->state == TRIPOD_PROCESS_free ||
-             (p->state == TRIPOD_PROCESS_ignored && (!victim || victim->state != TRIPOD_PROCESS_free) &&
+             (evictable(p) && (!victim || victim->state != TRIPOD_PROCESS_free) &&
               (!victim || p->used < victim->used)) )
             victim = p;
     }
