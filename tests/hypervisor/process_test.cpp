@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Which processes are followed, and the announcement of the sockets that they have. */
+#include "fixture.h"
+
+namespace tripod::test {
+namespace {
+
+class ProcessTest : public HypervisorTest {
+  protected:
+    Step touch(Thread& who) { return guest.make(who, nr_clock_gettime, {1, buffer}, returning(0)); }
+    void fill_ring(std::uint32_t leave) {
+        for (;;) {
+            tripod_record* record =
+                tripod_record_begin(guest.get(), sizeof(tripod_record), TRIPOD_REC_call, 1, 1, -1);
+            if (record == nullptr || !tripod_ring_has_room(guest.get(), sizeof(tripod_record) + leave))
+                return;
+            tripod_ring_publish(guest.get(), record);
+        }
+    }
+    const Va buffer = guest.allocate(4096);
+};
+
+TEST_F(ProcessTest, SocketsAreAnnouncedOnceBeforeTheFirstCall) {
+    const int second = guest.kernel.open_socket(process, {.family = 10, .remote_port = 555});
+    guest.kernel.open_socket(process, {.family = 1});
+    guest.set_mode(TRIPOD_MODE_trace, 30);
+    touch(thread);
+    touch(thread);
+    const auto records = guest.take();
+    ASSERT_EQ(records.size(), 4U);
+    for (std::size_t i = 0; i < records.size(); ++i) {
+        EXPECT_EQ(records[i].head().seq, 30 + i);
+        EXPECT_EQ(records[i].head().tid, thread.tid);
+        EXPECT_EQ(records[i].head().type, i < 2 ? TRIPOD_REC_socket : TRIPOD_REC_call);
+    }
+    EXPECT_EQ(records[0].head().fd, sock);
+    EXPECT_EQ(records[1].head().fd, second);
+    tripod_socket end;
+    std::memcpy(&end, records[1].segments().at(0).bytes.data(), sizeof end);
+    EXPECT_EQ(end.family, 10);
+    EXPECT_EQ(end.local_port, 6379);
+    EXPECT_EQ(end.remote_port, 555);
+    EXPECT_EQ(end.state, 1);
+}
+
+TEST_F(ProcessTest, AnnouncementGoesOnAfterAFullRing) {
+    std::vector<int> sockets = {sock};
+    for (int i = 0; i < 5; ++i)
+        sockets.push_back(guest.kernel.open_socket(process));
+    guest.set_mode(TRIPOD_MODE_trace, 1);
+    fill_ring(2 * (sizeof(tripod_record) + sizeof(tripod_segment) + sizeof(tripod_socket)));
+    const std::uint64_t filled = guest->record_seq - 1;
+    FakeGuest::call(thread, nr_clock_gettime, {1, buffer});
+    EXPECT_EQ(guest.run(thread, returning(0)), Step::blocked);
+    EXPECT_EQ(guest.control().waits, TRIPOD_WAIT_space);
+    EXPECT_GT(guest->record_seq, filled + 1) << "the test meant some to fit";
+    EXPECT_LT(guest->record_seq, filled + 1 + sockets.size());
+    auto records = guest.take();
+    guest.kick();
+    EXPECT_EQ(guest.run(thread, returning(0)), Step::native);
+    for (const Record& record : guest.take())
+        records.push_back(record);
+    ASSERT_EQ(records.size(), filled + sockets.size() + 1);
+    for (std::size_t i = 0; i < sockets.size(); ++i)
+        EXPECT_EQ(records[filled + i].head().fd, sockets[i]);
+    EXPECT_EQ(records.back().head().nr, nr_clock_gettime);
+}
+
+TEST_F(ProcessTest, ProcessWithoutNetworkIsLeftAlone) {
+    const Process plain = guest.add_process(300);
+    Thread other = guest.add_thread(plain, 300);
+    guest.kernel.open_regular(plain);
+    const std::uint64_t proc = fd(guest.kernel.open_procfs(plain));
+    guest.set_mode(TRIPOD_MODE_trace);
+    touch(other);
+    guest.make(other, nr_read, {proc, buffer, 4}, giving("x"));
+    guest.make(other, nr_socket, {1, 1, 0}, returning(3));
+    EXPECT_EQ(guest.make(other, 425, {8, buffer}, returning(7)), Step::native);
+    EXPECT_TRUE(guest.take().empty());
+
+    // It is given a socket, as by SCM_RIGHTS: seen at the first use.
+    const std::uint64_t got = fd(guest.kernel.open_socket(plain));
+    guest.make(other, nr_read, {got, buffer, 4}, giving("net"));
+    auto records = guest.take();
+    ASSERT_EQ(records.size(), 2U);
+    EXPECT_EQ(records[0].head().type, TRIPOD_REC_socket);
+    EXPECT_EQ(records[0].head().fd, static_cast<int>(got));
+    EXPECT_EQ(records[1].head().nr, nr_read);
+    touch(other);
+    EXPECT_EQ(guest.take().size(), 1U);
+}
+
+TEST_F(ProcessTest, ProcessThatMakesASocketIsFollowedFromThenOn) {
+    const Process plain = guest.add_process(300);
+    Thread other = guest.add_thread(plain, 300);
+    guest.set_mode(TRIPOD_MODE_trace);
+    touch(other);
+    EXPECT_TRUE(guest.take().empty());
+    guest.make(other, nr_socket, {10, 1, 0}, [&](cpu_user_regs&) { return guest.kernel.open_socket(plain); });
+    touch(other);
+    EXPECT_EQ(guest.take().size(), 2U);
+}
+
+TEST_F(ProcessTest, ThreadsOfAProcessShareWhatIsKnownOfIt) {
+    Thread second = guest.add_thread(process, 102);
+    guest.set_mode(TRIPOD_MODE_trace);
+    touch(thread);
+    guest.take();
+    touch(second);
+    const auto records = guest.take();
+    ASSERT_EQ(records.size(), 1U);
+    EXPECT_EQ(records[0].head().tid, 102U);
+}
+
+TEST_F(ProcessTest, IgnoredProcessesMakeRoomForOthers) {
+    guest.set_mode(TRIPOD_MODE_trace);
+    touch(thread);
+    for (std::uint32_t pid = 1000; pid < 1000 + 3 * TRIPOD_MAX_PROCESSES; ++pid) {
+        Thread other = guest.add_thread(guest.add_process(pid), pid);
+        touch(other);
+    }
+    EXPECT_EQ(guest->divergence.reason, TRIPOD_REASON_none);
+    guest.take();
+    touch(thread);
+    EXPECT_EQ(guest.take().size(), 1U) << "a followed process is not forgotten, nor announced again";
+}
+
+TEST_F(ProcessTest, CompatProcessesMakeRoomForOthers) {
+    guest.set_mode(TRIPOD_MODE_trace);
+    for (std::uint32_t pid = 1000; pid < 1000 + TRIPOD_MAX_PROCESSES; ++pid) {
+        const Thread other = guest.add_thread(guest.add_process(pid), pid);
+        guest.kernel.run(other.task);
+        cpu_user_regs regs{};
+        EXPECT_FALSE(tripod_syscall_entry32(&regs));
+    }
+    touch(thread);
+    EXPECT_EQ(guest->divergence.reason, TRIPOD_REASON_none);
+}
+
+TEST_F(ProcessTest, TooManyFollowedProcessesEndTheProtection) {
+    guest.set_mode(TRIPOD_MODE_trace);
+    for (std::uint32_t pid = 1000; pid <= 1000 + TRIPOD_MAX_PROCESSES; ++pid) {
+        EXPECT_EQ(guest->divergence.reason, TRIPOD_REASON_none);
+        const Process one = guest.add_process(pid);
+        guest.kernel.open_socket(one);
+        Thread other = guest.add_thread(one, pid);
+        EXPECT_EQ(touch(other), Step::native);
+    }
+    EXPECT_EQ(guest->divergence.found, TRIPOD_GUEST_too_many);
+    EXPECT_EQ(guest->mode, TRIPOD_MODE_off);
+}
+
+} // namespace
+} // namespace tripod::test
