@@ -15,6 +15,7 @@ std::int64_t fake_now = 0;
 
 TEST(Events, KeepsTheNewestOfEachVmInOrder) {
     log::set_level(log::Level::error);
+    fake_now = 0;
     Events events(3, [] { return ++fake_now; });
     for (const char* name : {"a", "b", "c", "d"})
         events.add("web1", name, name);

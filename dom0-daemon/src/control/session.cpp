@@ -48,6 +48,7 @@ class Reply {
         else
             send(FrameType::result, std::as_bytes(std::span(text)));
     }
+    bool stopping() const { return stopping_; }
     bool ended() { return lost_ || stopping_ || stream_.peer_gone(); }
 
   private:
@@ -156,6 +157,9 @@ struct Perform {
             return fail(ErrorCode::other, "Xen's records cannot be read: " + sink.fault());
         if (!result && !sink.complete())
             return tl::unexpected<Error>(result.error());
+        // Otherwise the reader would take what came for all that happened.
+        if (!sink.complete() && reply.stopping())
+            return fail(ErrorCode::cancelled, "the daemon is stopping, the trace ends here");
         return done();
     }
     Result<Json> operator()(const InfoRequest&) const {
