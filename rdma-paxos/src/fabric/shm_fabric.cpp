@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
-#include <deque>
 #include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
@@ -39,6 +39,10 @@ bool enter(ShmGate& gate, std::uint32_t self) {
     return false;
 }
 
+/// How long a work waits for a gate that is shut before it fails, as packets are sent again on a real fabric: the
+/// two ends of a link are never opened at the same moment.
+constexpr auto retry_time = std::chrono::milliseconds(20);
+
 void leave(ShmGate& gate) {
     gate.holder.store(0, std::memory_order_release);
 }
@@ -66,6 +70,7 @@ class ShmFabric final : public Fabric {
         End& own = end(peer, link);
         ++own.generation;
         own.connected = own.failed = false;
+        own.waiting.clear();
         std::erase_if(completions_[static_cast<std::size_t>(link)],
                       [peer](const Completion& done) { return done.peer == peer; });
         ++stats_.resets;
@@ -99,17 +104,18 @@ class ShmFabric final : public Fabric {
 
     bool post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id) override {
         stats_.bytes += local.size();
-        return post(peer, link, remote_offset, local.size(), id,
-                    [&](std::byte* remote) { std::memcpy(remote, local.data(), local.size()); });
+        return post(peer, link, {id, remote_offset, const_cast<std::byte*>(local.data()), local.size(), true, {}});
     }
 
     bool post_read(ReplicaId peer, Link link, std::uint64_t remote_offset, std::span<std::byte> local,
                    WorkId id) override {
-        return post(peer, link, remote_offset, local.size(), id,
-                    [&](const std::byte* remote) { std::memcpy(local.data(), remote, local.size()); });
+        return post(peer, link, {id, remote_offset, local.data(), local.size(), false, {}});
     }
 
     std::size_t poll(Link link, std::span<Completion> out) override {
+        for (std::size_t slot = 0; slot < members_.size(); ++slot)
+            if (!ends_[slot][static_cast<std::size_t>(link)].waiting.empty())
+                retry(members_[slot], link);
         auto& queue = completions_[static_cast<std::size_t>(link)];
         const std::size_t count = std::min(out.size(), queue.size());
         std::copy_n(queue.begin(), count, out.begin());
@@ -132,11 +138,21 @@ class ShmFabric final : public Fabric {
     }
 
   private:
+    using Clock = std::chrono::steady_clock;
+    struct Work {
+        WorkId id;
+        std::uint64_t offset;
+        std::byte* local;
+        std::size_t bytes;
+        bool writes; ///< else it reads
+        Clock::time_point give_up;
+    };
     struct End {
         std::uint32_t generation = 0;
         std::uint32_t remote = 0;
         bool connected = false;
         bool failed = false;
+        std::vector<Work> waiting; ///< for the peer to open its gate, oldest first
     };
 
     End& end(ReplicaId peer, Link link) { return ends_[slot_of(peer)][static_cast<std::size_t>(link)]; }
@@ -148,27 +164,60 @@ class ShmFabric final : public Fabric {
         return segment && segment->header().nonce == nonce ? segment.get() : nullptr;
     }
 
-    template <class Copy>
-    bool post(ReplicaId peer, Link link, std::uint64_t offset, std::size_t bytes, WorkId id, Copy copy) {
+    bool post(ReplicaId peer, Link link, Work work) {
         End& own = end(peer, link);
         if (!own.connected || own.failed)
             return false;
         ++stats_.work_requests;
         ++stats_.doorbells;
+        if (own.waiting.empty() && perform(peer, link, work))
+            return true;
+        work.give_up = Clock::now() + retry_time;
+        own.waiting.push_back(work);
+        return true;
+    }
+
+    /// True if the work is done, well or not; false if the gate is shut.
+    bool perform(ReplicaId peer, Link link, const Work& work) {
+        End& own = end(peer, link);
         ShmSegment& target = *segments_[slot_of(peer)];
         ShmGate& gate = target.header().gates[own_slot_][static_cast<std::size_t>(link)];
         const auto memory = target.region(link);
-        bool ok = offset <= memory.size() && bytes <= memory.size() - offset && enter(gate, process_);
-        if (ok) {
-            ok = gate.generation.load(std::memory_order_acquire) == own.remote &&
-                 gate.remote.load(std::memory_order_relaxed) == own.generation;
-            if (ok)
-                copy(memory.data() + offset);
-            leave(gate);
+        if (work.offset > memory.size() || work.bytes > memory.size() - work.offset) {
+            finish(peer, link, work, false);
+            return true;
         }
-        own.failed = !ok;
-        completions_[static_cast<std::size_t>(link)].push_back({id, peer, link, ok});
-        return true;
+        if (!enter(gate, process_))
+            return false;
+        const bool open = gate.generation.load(std::memory_order_acquire) == own.remote &&
+                          gate.remote.load(std::memory_order_relaxed) == own.generation;
+        if (open) {
+            std::byte* remote = memory.data() + work.offset;
+            std::memcpy(work.writes ? remote : work.local, work.writes ? work.local : remote, work.bytes);
+        }
+        leave(gate);
+        if (open)
+            finish(peer, link, work, true);
+        return open;
+    }
+
+    void finish(ReplicaId peer, Link link, const Work& work, bool ok) {
+        end(peer, link).failed = !ok;
+        completions_[static_cast<std::size_t>(link)].push_back({work.id, peer, link, ok});
+    }
+
+    void retry(ReplicaId peer, Link link) {
+        End& own = end(peer, link);
+        while (!own.waiting.empty() && !own.failed) {
+            const Work work = own.waiting.front();
+            if (!perform(peer, link, work)) {
+                if (Clock::now() < work.give_up)
+                    return;
+                finish(peer, link, work, false);
+            }
+            own.waiting.erase(own.waiting.begin());
+        }
+        own.waiting.clear();
     }
 
     GroupId group_;
