@@ -42,13 +42,16 @@ static enum tripod_verdict accept_shadow(struct tripod_domain *t, struct cpu_use
 {
     const struct tripod_segment *segment =
         tripod_segment_find(head, TRIPOD_SEG_socket, sizeof(struct tripod_socket));
-    const struct tripod_socket *socket = (const void *)(segment + 1);
+    const struct tripod_socket *socket;
     enum tripod_verdict verdict;
 
     if ( !segment )
-        return diverged(t, entry, TRIPOD_REASON_record, 0, 0);
+        return diverged(t, entry, TRIPOD_REASON_record, head->nr, entry->nr);
+    socket = (const void *)(segment + 1);
     /* Now, while it can still fault and be tried again. */
     verdict = tripod_apply(t, entry->args, head);
+    if ( verdict == TRIPOD_BROKEN )
+        return diverged(t, entry, TRIPOD_REASON_record, head->nr, entry->nr);
     if ( verdict != TRIPOD_GO )
         return verdict;
     verdict = mirror(t, regs, entry);
