@@ -62,9 +62,16 @@ static enum tripod_verdict check(struct tripod_domain *t, const struct tripod_th
     const struct tripod_entry entry = { .thread = *thread, .fd = fd };
     const struct tripod_segment *segment;
     const struct tripod_socket *logged;
+    const struct tripod_record *head;
     bool broken;
-    const struct tripod_record *head = tripod_replay_head(t, &broken);
 
+    if ( t->mode == TRIPOD_MODE_hold || t->divergence.reason )
+    {
+        t->wait_reason = TRIPOD_WAIT_replay;
+        t->wait_thread = false;
+        return TRIPOD_WAIT;
+    }
+    head = tripod_replay_head(t, &broken);
     if ( broken )
     {
         tripod_diverge(t, &entry, TRIPOD_REASON_record, 0, 0);
