@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <ctime>
 #include <fmt/format.h>
-#include <map>
 #include <poll.h>
 #include <random>
 #include <sys/prctl.h>
@@ -75,37 +74,54 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
     }
     if (!peers->contains(config.self))
         return tl::make_unexpected(Error{"this member's own --id is missing in --peers"});
-    const MemoryLayout layout = memory_layout(config.ring_bytes);
-    if (options.fabric == "shm") {
-        auto made = make_shm_fabric(config.group, config.self, config.members, layout);
-        if (!made)
-            return tl::make_unexpected(made.error());
-        member->fabric_ = std::move(made->fabric);
-        member->rendezvous_ = std::move(made->rendezvous);
-    } else {
+    member->self_ = config.self;
+    member->peers_ = *peers;
+    member->fabric_kind_ = options.fabric;
+    member->group_ = config.group;
+    if (options.fabric == "verbs") {
         VerbsConfig verbs;
         verbs.device = options.device;
         auto device = VerbsDevice::open(verbs);
         if (!device)
             return tl::make_unexpected(device.error());
-        auto fabric = make_verbs_fabric(*device, config.self, config.members, layout);
-        if (!fabric)
-            return tl::make_unexpected(fabric.error());
-        member->fabric_ = std::move(*fabric);
+        member->device_ = std::move(*device);
         auto hub = TcpRendezvousHub::listen(peers->at(config.self));
         if (!hub)
             return tl::make_unexpected(hub.error());
         member->hub_ = std::move(*hub);
-        auto rendezvous = member->hub_->join(config.group, config.self, *peers);
-        if (!rendezvous)
-            return tl::make_unexpected(rendezvous.error());
-        member->rendezvous_ = std::move(*rendezvous);
     }
+    auto links = member->make_links(config.group, memory_layout(config.ring_bytes));
+    if (!links)
+        return tl::make_unexpected(links.error());
+    member->fabric_ = std::move(links->fabric);
+    member->rendezvous_ = std::move(links->rendezvous);
     auto replica = Replica::create(config, *member->fabric_, *member->rendezvous_, listener);
     if (!replica)
         return tl::make_unexpected(replica.error());
     member->replica_ = std::move(*replica);
     return member;
+}
+
+tl::expected<Links, Error> Member::make_links(const GroupId& group, const MemoryLayout& layout) {
+    std::vector<ReplicaId> members;
+    for (const auto& [id, address] : peers_)
+        members.push_back(id);
+    if (fabric_kind_ == "shm")
+        return make_shm_fabric(group, self_, members, layout);
+    auto fabric = make_verbs_fabric(device_, self_, members, layout);
+    if (!fabric)
+        return tl::make_unexpected(fabric.error());
+    auto rendezvous = hub_->join(group, self_, peers_);
+    if (!rendezvous)
+        return tl::make_unexpected(rendezvous.error());
+    return Links{std::move(*fabric), std::move(*rendezvous)};
+}
+
+tl::expected<Links, Error> Member::more_links(const MemoryLayout& layout, const std::string& name) {
+    GroupId group = group_;
+    for (std::size_t i = 0; i < name.size(); ++i)
+        group[(i + 8) % group.size()] ^= static_cast<std::uint8_t>(name[i]);
+    return make_links(group, layout);
 }
 
 void Member::sleep_until(Nanoseconds deadline) {
@@ -122,6 +138,8 @@ void Member::sleep_until(Nanoseconds deadline) {
             fds.push_back({fd, POLLIN, 0});
     const timespec wait{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
     ppoll(fds.data(), fds.size(), &wait, nullptr);
+    if (hub_)
+        hub_->poll(now());
 }
 
 } // namespace rdma_paxos::bench

@@ -9,6 +9,7 @@
 #include "rdma_paxos/verbs_fabric.h"
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <string>
 
 namespace rdma_paxos::bench {
@@ -30,6 +31,9 @@ void add_member_options(CLI::App& app, MemberOptions& options);
 /// CLOCK_MONOTONIC.
 Nanoseconds now();
 
+/// Any fabric with the rendezvous that belongs to it.
+using Links = ShmEndpoint;
+
 class Member {
   public:
     static tl::expected<std::unique_ptr<Member>, Error> create(const MemberOptions& options, Listener& listener);
@@ -39,10 +43,20 @@ class Member {
     Rendezvous& rendezvous() { return *rendezvous_; }
     const std::vector<ReplicaId>& others() const { return others_; }
 
+    /// A fabric and a rendezvous of the same kind and members, for a group of another name.
+    tl::expected<Links, Error> more_links(const MemoryLayout& layout, const std::string& name);
+
     /// Sleeps until the deadline, a completion or a message of the rendezvous, whichever is first.
     void sleep_until(Nanoseconds deadline);
 
   private:
+    tl::expected<Links, Error> make_links(const GroupId& group, const MemoryLayout& layout);
+
+    ReplicaId self_;
+    std::map<ReplicaId, TcpAddress> peers_;
+    std::string fabric_kind_;
+    GroupId group_{};
+    std::shared_ptr<VerbsDevice> device_;
     std::unique_ptr<TcpRendezvousHub> hub_;
     std::unique_ptr<Fabric> fabric_;
     std::unique_ptr<Rendezvous> rendezvous_;

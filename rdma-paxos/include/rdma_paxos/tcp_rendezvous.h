@@ -51,7 +51,8 @@ class TcpRendezvousHub {
     /// calls it too.
     virtual void poll(Nanoseconds now) = 0;
 
-    /// All sockets, for a caller who sleeps in poll(2); they may change after each poll().
+    /// All sockets, for a caller who sleeps in poll(2); they may change after each poll(). Such a caller calls
+    /// poll() himself when it wakes up: a replica does so only now and then.
     virtual std::vector<int> fds() const = 0;
 
     virtual TcpRendezvousStats stats() const = 0;

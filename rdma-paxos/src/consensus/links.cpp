@@ -10,7 +10,11 @@
 
 namespace rdma_paxos {
 
+// The rendezvous may need system calls, so a leader that ticks in a tight loop does not ask it every time.
 void Replica::Impl::meet_peers() {
+    if (now_ < next_meeting_)
+        return;
+    next_meeting_ = now_ + config_.timing.follower_poll;
     rendezvous_.receive(now_, [this](ReplicaId from, const RendezvousMessage& message) {
         Peer* peer = find(from);
         if (!peer || message.incarnation == 0)
@@ -53,7 +57,7 @@ void Replica::Impl::lose_board_link(Peer& peer) {
     peer.board_offer = {};
     peer.row_in_flight = false;
     peer.row_due = true;
-    peer.next_greeting = never;
+    peer.next_greeting = next_meeting_ = never;
 }
 
 void Replica::Impl::lose_log_link(Peer& peer) {

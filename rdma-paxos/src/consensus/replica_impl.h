@@ -163,6 +163,7 @@ class Replica::Impl {
     Nanoseconds now_{};
     Nanoseconds born_ = never;
     Nanoseconds last_tick_ = never;
+    Nanoseconds next_meeting_ = never;
 
     Role role_ = Role::follower;
     Term term_;

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../bench/probe.h"
+
+#include <algorithm>
+
+namespace rdma_paxos::bench {
+
+using namespace std::chrono_literals;
+
+Probe::Probe(Fabric& fabric, Rendezvous& rendezvous, ReplicaId self, const std::vector<ReplicaId>& others)
+    : fabric_(fabric), rendezvous_(rendezvous), self_(self) {
+    for (const ReplicaId id : others) {
+        peers_.push_back({id, Handshake(fabric, id, Link::board), {}});
+        (void)peers_.back().link.cut();
+    }
+}
+
+void Probe::keep_links() {
+    const Nanoseconds time = now();
+    rendezvous_.receive(time, [this](ReplicaId from, const RendezvousMessage& message) {
+        for (Peer& peer : peers_)
+            if (peer.id == from)
+                peer.offer = message.board;
+    });
+    const bool greet = time >= next_greeting_;
+    if (greet)
+        next_greeting_ = time + 100ms;
+    for (Peer& peer : peers_) {
+        const bool changed = self_ < peer.id ? peer.link.drive(peer.offer) : peer.link.follow(peer.offer);
+        if (changed || greet)
+            rendezvous_.send(peer.id, {.incarnation = 1, .board = peer.link.offer()});
+    }
+}
+
+bool Probe::ready() const {
+    return std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.link.up(); });
+}
+
+bool Probe::post(const Peer& peer, std::size_t bytes) {
+    const bool posted = fabric_.post_write(peer.id, Link::board, 0, fabric_.region(Region::outbox).first(bytes), 1);
+    outstanding_ += posted;
+    return posted;
+}
+
+bool Probe::wait_for(std::size_t completions) {
+    std::array<Completion, 8> done;
+    while (completions > 0) {
+        const std::size_t count = fabric_.poll(Link::board, done);
+        for (std::size_t i = 0; i < count; ++i)
+            if (!done[i].ok)
+                return false;
+        outstanding_ -= count;
+        completions -= std::min(completions, count);
+    }
+    return true;
+}
+
+std::optional<Nanoseconds> Probe::single_write(std::size_t bytes) {
+    const Nanoseconds begun = now();
+    if (!post(peers_.front(), bytes) || !wait_for(1))
+        return std::nullopt;
+    return now() - begun;
+}
+
+std::optional<Nanoseconds> Probe::fan_out(std::size_t bytes) {
+    const Nanoseconds begun = now();
+    for (const Peer& peer : peers_)
+        if (!post(peer, bytes))
+            return std::nullopt;
+    if (!wait_for((peers_.size() + 1) / 2)) // with ourselves, a majority
+        return std::nullopt;
+    const Nanoseconds taken = now() - begun;
+    if (!wait_for(outstanding_))
+        return std::nullopt;
+    return taken;
+}
+
+} // namespace rdma_paxos::bench

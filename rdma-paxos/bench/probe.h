@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bare fabric, to measure against: what a single WRITE takes, and a fan-out until a majority has it. No
+// protocol can be faster. See docs/consensus.md, "What the benchmark measures".
+#pragma once
+
+#include "../bench/member.h"
+#include "consensus/handshake.h"
+
+#include <vector>
+
+namespace rdma_paxos::bench {
+
+/// One end of the probes' own links, beside those of the measured group.
+class Probe {
+  public:
+    /// `rendezvous` belongs to a group of the probes' own. Both outlive the probe.
+    Probe(Fabric& fabric, Rendezvous& rendezvous, ReplicaId self, const std::vector<ReplicaId>& others);
+
+    /// Connects the links; to be called until ready(), and further by the side that is written to.
+    void keep_links();
+    bool ready() const;
+
+    /// One signalled WRITE to the first peer, post to completion. None if the link broke.
+    std::optional<Nanoseconds> single_write(std::size_t bytes);
+
+    /// One WRITE to each peer until a majority (self included) has it; then waits, unmeasured, for the others.
+    std::optional<Nanoseconds> fan_out(std::size_t bytes);
+
+    static MemoryLayout layout() { return {.board_bytes = 64 << 10, .log_bytes = 4096, .outbox_bytes = 64 << 10}; }
+
+  private:
+    struct Peer {
+        ReplicaId id;
+        Handshake link;
+        LinkOffer offer;
+    };
+    bool post(const Peer& peer, std::size_t bytes);
+    bool wait_for(std::size_t completions);
+
+    Fabric& fabric_;
+    Rendezvous& rendezvous_;
+    ReplicaId self_;
+    std::vector<Peer> peers_;
+    Nanoseconds next_greeting_{};
+    std::size_t outstanding_ = 0;
+};
+
+} // namespace rdma_paxos::bench
