@@ -46,8 +46,9 @@ Result<void> GroupThread::start(const rdma_paxos::Config& config, const std::vec
     auto links = factory.make(config, members, *hub_);
     if (!links)
         return tl::unexpected(links.error());
-    links_ = std::move(*links);
-    auto replica = rdma_paxos::Replica::create(config, *links_.fabric, *links_.rendezvous, pump);
+    fabric_ = std::move(links->fabric);
+    rendezvous_ = std::make_unique<PacedRendezvous>(std::move(links->rendezvous));
+    auto replica = rdma_paxos::Replica::create(config, *fabric_, *rendezvous_, pump);
     if (!replica)
         return fail(ErrorCode::other, replica.error().what);
     replica_ = std::move(*replica);
@@ -106,37 +107,43 @@ void GroupThread::stop() {
     }
     // The order of dependence: replica on links, rendezvous on fabric and hub.
     replica_.reset();
-    links_.rendezvous.reset();
-    links_.fabric.reset();
+    rendezvous_.reset();
+    fabric_.reset();
 }
 
 void GroupThread::loop() {
     const auto log = replicate::make_log(*replica_);
     std::vector<pollfd> fds;
+    bool kicked = true, completed = true;
     while (!stopping_) {
         run_commands();
         // Before looking at the shared pages: a kick that comes later is then a new one.
-        if (channel_ != nullptr)
+        if (kicked && channel_ != nullptr)
             channel_->acknowledge();
         auto now = monotonic_now();
-        hub_->poll(now);
-        replica_->tick(now);
-        pump_->step(*log, now);
-        replica_->flush(now);
+        const auto round = [&] {
+            replica_->tick(now);
+            pump_->step(*log, now);
+            replica_->flush(now);
+        };
+        round();
         if (watch_)
             watch_(*replica_, now);
-        links_.fabric->arm();
-        now = monotonic_now();
-        replica_->tick(now);
-        pump_->step(*log, now);
-        replica_->flush(now);
+        if (completed) {
+            // The wake-up that was asked for has been used up. See Fabric::arm() for why one more look.
+            fabric_->arm();
+            now = monotonic_now();
+            round();
+        }
 
         fds.clear();
         fds.push_back({wake_fd_.get(), POLLIN, 0});
         if (channel_ != nullptr)
             fds.push_back({channel_->fd(), POLLIN, 0});
-        for (int fd : links_.fabric->event_fds())
+        const size_t fabric_begin = fds.size();
+        for (int fd : fabric_->event_fds())
             fds.push_back({fd, POLLIN, 0});
+        const size_t hub_begin = fds.size();
         for (int fd : hub_->fds())
             fds.push_back({fd, POLLIN, 0});
         const auto deadline = std::min(replica_->next_deadline(), pump_->next_deadline(now));
@@ -144,10 +151,20 @@ void GroupThread::loop() {
                                                                std::chrono::seconds(1));
         const timespec timeout{wait.count() / 1'000'000'000, wait.count() % 1'000'000'000};
         ppoll(fds.data(), fds.size(), &timeout, nullptr);
-        if (fds[0].revents != 0) {
+
+        const auto any = [&](size_t begin, size_t end) {
+            return std::any_of(fds.begin() + static_cast<ptrdiff_t>(begin),
+                               fds.begin() + static_cast<ptrdiff_t>(end),
+                               [](const pollfd& fd) { return fd.revents != 0; });
+        };
+        if (any(0, 1)) {
             eventfd_t count = 0;
             [[maybe_unused]] const int ignored = eventfd_read(wake_fd_.get(), &count);
         }
+        kicked = any(1, fabric_begin);
+        completed = any(fabric_begin, hub_begin);
+        if (any(hub_begin, fds.size()))
+            rendezvous_->notice();
     }
     {
         const std::lock_guard lock(mutex_);

@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "group/fabric_factory.h"
+#include "group/paced_rendezvous.h"
 #include "replicate/pump.h"
 #include "xen/event_channel.h"
 
@@ -66,7 +67,8 @@ class GroupThread {
 
     std::string vm_;
     std::unique_ptr<rdma_paxos::TcpRendezvousHub> hub_;
-    Links links_;
+    std::unique_ptr<rdma_paxos::Fabric> fabric_;
+    std::unique_ptr<PacedRendezvous> rendezvous_;
     std::unique_ptr<rdma_paxos::Replica> replica_;
     replicate::Pump* pump_ = nullptr;
     xen::EventChannel* channel_ = nullptr;
