@@ -154,7 +154,11 @@ bool write_report(const std::string& where, const json& report) {
 }
 
 int run(const Options& options) {
-    if (const auto probe = RedisConnection::open(options.endpoint); !probe) {
+    // At the start nothing is being measured yet, so a slow server is given time.
+    Endpoint unhurried = options.endpoint;
+    unhurried.connect_timeout = std::max(unhurried.connect_timeout, milliseconds(5000));
+    unhurried.reply_timeout = std::max(unhurried.reply_timeout, milliseconds(10000));
+    if (const auto probe = RedisConnection::open(unhurried); !probe) {
         fmt::print(stderr, "redis-load: no server at {}:{}\n", options.endpoint.host, options.endpoint.port);
         return 1;
     }
@@ -164,7 +168,7 @@ int run(const Options& options) {
     tl::expected<std::vector<IdleConnection>, Broken> idle;
     std::thread idle_thread([&] {
         if (options.idle_connections > 0)
-            idle = watch_idle(stop, idle_ready, options.endpoint, run_name, options.idle_connections,
+            idle = watch_idle(stop, idle_ready, unhurried, run_name, options.idle_connections,
                               milliseconds(static_cast<int>(options.patience_seconds * 1000)));
         idle_done = true;
     });
