@@ -87,26 +87,26 @@ bool tripod_syscall_entry(struct cpu_user_regs *regs);
 bool tripod_syscall_entry32(struct cpu_user_regs *regs);
 unsigned long tripod_syscall_return(struct cpu_user_regs *regs, unsigned long rax);
 
-static inline void set_bit(int bit, volatile void *word)
+/* C++ includes this header only to see the structures. */
+#ifndef __cplusplus
+static inline void set_bit(int bit, void *word)
 {
-    ((volatile uint8_t *)word)[bit / 8] |= (uint8_t)(1u << (bit % 8));
+    ((uint8_t *)word)[bit / 8] |= (uint8_t)(1u << (bit % 8));
 }
 
-static inline void clear_bit(int bit, volatile void *word)
+static inline void clear_bit(int bit, void *word)
 {
-    ((volatile uint8_t *)word)[bit / 8] &= (uint8_t)~(1u << (bit % 8));
+    ((uint8_t *)word)[bit / 8] &= (uint8_t)~(1u << (bit % 8));
 }
 
-static inline bool test_and_clear_bit(int bit, volatile void *word)
+static inline bool test_and_clear_bit(int bit, void *word)
 {
-    bool was = ((volatile uint8_t *)word)[bit / 8] >> (bit % 8) & 1;
+    bool was = ((uint8_t *)word)[bit / 8] >> (bit % 8) & 1;
 
     clear_bit(bit, word);
     return was;
 }
 
-/* C++ includes this header only to see the structures. */
-#ifndef __cplusplus
 #define current harness_current()
 #define gprintk(level, ...) harness_log(__VA_ARGS__)
 #define smp_mb() __sync_synchronize()

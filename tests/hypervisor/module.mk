@@ -4,5 +4,5 @@
 TRIPOD_C := hypervisor-patches/xen/arch/x86/pv/tripod
 TRIPOD_C_SOURCES := $(filter-out %/control.c %/guest_memory.c,$(wildcard $(TRIPOD_C)/*.c))
 
-CPPFLAGS += -Itests/hypervisor -isystem $(dir $(TRIPOD_C))
+CPPFLAGS += -Itests/hypervisor -I$(dir $(TRIPOD_C))
 $(eval $(call cxx_test,hypervisor-test,$(wildcard tests/hypervisor/*.cpp) $(TRIPOD_C_SOURCES),,-lxxhash))
