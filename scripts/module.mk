@@ -16,7 +16,7 @@ build/kernel/vmlinux: scripts/fetch-kernel | $(PACKAGES_STAMP)
 	@scripts/fetch-kernel build/kernel
 	@touch $@
 
-build/lab/guest.img: scripts/lab/guest-image scripts/lab/image-lib.sh scripts/lab/guest-init build/kernel/vmlinux
+build/lab/guest.img: scripts/lab/guest-image scripts/lab/image-lib.sh scripts/lab/guest-init build/kernel/vmlinux build/bin/syscall-cost
 	@scripts/lab/guest-image $@
 
 build/lab/dom0.img: scripts/lab/dom0-image scripts/lab/image-lib.sh scripts/lab/dom0-init $(wildcard scripts/lab/dom0-etc/*) \
@@ -35,8 +35,14 @@ lab-down: ## stop the hosts that `make lab` started
 	@scripts/lab/lab down
 
 .PHONY: lab-test
-lab-test: lab-images all ## run the tests that need emulated hosts
+lab-test: lab-images all redis-load ## run the tests that need emulated hosts
 	@scripts/run-lab-tests
+
+# Labs that still run would lose the files by which they are stopped.
+.PHONY: stop-labs
+stop-labs:
+	@for run in build/lab/run/*/; do [ ! -d "$$run" ] || LAB=$$(basename "$$run") scripts/lab/lab down; done
+distclean: stop-labs
 
 .PHONY: drill
 drill: lab-images all redis-load ## lose a host under load, and see whether anything acknowledged was lost

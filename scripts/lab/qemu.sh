@@ -10,7 +10,8 @@
 #   NAME.qemu.log      QEMU's own complaints
 
 HOST_MEMORY=${LAB_HOST_MEMORY:-1536M}
-# Software emulation by default: /dev/kvm may exist and still not run Xen. LAB_ACCEL=kvm to try.
+# Software emulation by default: /dev/kvm may exist and still not run Xen. LAB_ACCEL=kvm to try. LAB_ACCEL=icount is
+# slower, and its clocks count instructions: a nanosecond each.
 ACCEL=${LAB_ACCEL:-tcg}
 
 qemu_binary=qemu-system-x86_64
@@ -19,7 +20,10 @@ qemu_binary=qemu-system-x86_64
 # -cpu max panics dom0. bootscrub=0 leaves untouched RAM untouched, which keeps the snapshot small.
 machine_arguments() {
     local cpu=(-accel "tcg,thread=multi,tb-size=256" -cpu "qemu64,+svm,+rdrand")
-    [[ $ACCEL != kvm ]] || cpu=(-accel kvm -cpu host)
+    case $ACCEL in
+        kvm) cpu=(-accel kvm -cpu host) ;;
+        icount) cpu=(-accel "tcg,thread=single,tb-size=256" -icount shift=0,sleep=off -cpu "qemu64,+svm,+rdrand") ;;
+    esac
     printf '%s\n' -machine pc,memory-backend=ram,usb=off -nodefaults -no-user-config -no-reboot -display none \
         "${cpu[@]}" -m "$HOST_MEMORY" -smp 1 \
         -kernel build/lab/xen -append "console=com1 com1=115200,8n1 dom0_mem=820M,max:820M bootscrub=0 loglvl=all guest_loglvl=all noreboot" \

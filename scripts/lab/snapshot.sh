@@ -11,6 +11,7 @@
 # KEY is a hash of all that goes into the machine.
 
 snapshots=$PWD/build/lab/snapshot # absolute: QEMU writes there, from another folder
+[[ $ACCEL == tcg ]] || snapshots+=-$ACCEL
 
 snapshot_key() {
     { machine_arguments; "$qemu_binary" --version; sha256sum < build/lab/xen; sha256sum < build/kernel/vmlinuz; sha256sum < build/lab/dom0.img

@@ -66,6 +66,12 @@ int connect_to(const std::string& network_namespace, const std::string& tap) {
         fail(tap + ": " + std::strerror(errno));
     const int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    // A host that loses power says nothing more. One that is paused for a minute is still waited for.
+    const int idle_s = 10, interval_s = 10, probes = 6;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(lab::agent_port);
