@@ -6,3 +6,4 @@ include tests/daemon/module.mk
 include tests/net/module.mk
 include tests/drill/module.mk
 include tests/hypervisor/module.mk
+include tests/bench/module.mk

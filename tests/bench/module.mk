@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# Runs in the guest, which has no libraries of ours.
+$(eval $(call cxx_program,syscall-cost,tests/bench/syscall_cost.cpp,,-static))
+$(eval $(call cxx_program,interception,tests/bench/interception.cpp,tripod-xen guest-profile tripod-front tripod-wire,\
+    -lxencall -lxenforeignmemory -lxenevtchn -lxenlight -lxentoollog $(PROFILE_LDLIBS) -lfmt -lxxhash -lpthread))
