@@ -32,6 +32,21 @@ static bool read_kernel(struct vcpu *v, uint64_t va, void *to, uint32_t bytes)
 
 #define READ(v, base, offset, to) read_kernel(v, (base) + (offset), to, sizeof(*(to)))
 
+/* Two fields, in one go where they lie side by side. */
+static bool read_pair(struct vcpu *v, uint64_t base, uint16_t first, void *to_first, uint16_t second, void *to_second,
+                      uint32_t bytes)
+{
+    uint64_t both[2];
+
+    if ( second != first + bytes || bytes > sizeof(both[0]) )
+        return read_kernel(v, base + first, to_first, bytes) && read_kernel(v, base + second, to_second, bytes);
+    if ( !read_kernel(v, base + first, both, 2 * bytes) )
+        return false;
+    memcpy(to_first, both, bytes);
+    memcpy(to_second, (void *)both + bytes, bytes);
+    return true;
+}
+
 bool tripod_thread_read(const struct tripod_domain *t, struct vcpu *v, struct tripod_thread *thread)
 {
     const struct tripod_profile *o = &t->profile;
@@ -39,8 +54,7 @@ bool tripod_thread_read(const struct tripod_domain *t, struct vcpu *v, struct tr
 
     thread->ksp = tripod_kernel_sp(v);
     return READ(v, tripod_kernel_gs(v), o->current_task, &task) &&
-           READ(v, task, o->task_pid, &thread->tid) &&
-           READ(v, task, o->task_tgid, &thread->tgid) &&
+           read_pair(v, task, o->task_pid, &thread->tid, o->task_tgid, &thread->tgid, sizeof(thread->tid)) &&
            READ(v, task, o->task_files, &thread->files);
 }
 

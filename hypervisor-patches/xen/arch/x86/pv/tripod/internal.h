@@ -37,6 +37,7 @@
 #define TRIPOD_MAX_SCAN_FDS  4096   /* descriptors looked at when a process is first seen */
 #define TRIPOD_MAX_IOV       1024   /* Linux' UIO_MAXIOV */
 #define TRIPOD_MSG_NAMELEN   8      /* offset in Linux' struct user_msghdr */
+#define TRIPOD_WALKS         16     /* remembered page table walks */
 #define TRIPOD_CLOCKS        8      /* Linux clock ids 0..7 */
 
 #define TRIPOD_ENOSYS  (-38L)       /* Linux' numbers: the guest sees them */
@@ -227,6 +228,11 @@ enum tripod_verdict tripod_to_user(struct tripod_domain *t, uint64_t to, const v
 
 /* ------------------------------------------------------------------ one domain's state */
 
+/* Which L1 table maps a 2 MiB region of the guest kernel's address space. */
+struct tripod_walk {
+    uint64_t region, table;
+};
+
 struct tripod_domain {
     struct domain *d;
     spinlock_t lock;
@@ -266,6 +272,7 @@ struct tripod_domain {
         int64_t last_ns, offset_ns;
     } clocks[TRIPOD_CLOCKS];
 
+    struct tripod_walk walks[TRIPOD_WALKS];
     struct timer recheck;       /* ends a sleep on an empty replay ring */
     uint32_t pending_count;
     struct tripod_pending pending[TRIPOD_MAX_PENDING];
