@@ -52,6 +52,9 @@ Result<void> GroupThread::start(const rdma_paxos::Config& config, const std::vec
     if (!replica)
         return fail(ErrorCode::other, replica.error().what);
     replica_ = std::move(*replica);
+    for (const auto member : config.members)
+        if (member != config.self)
+            peers_.push_back(member);
     pump_ = &pump;
     watch_ = std::move(watch);
     running_ = true;
@@ -107,8 +110,19 @@ void GroupThread::stop() {
     }
     // The order of dependence: replica on links, rendezvous on fabric and hub.
     replica_.reset();
+    if (fabric_)
+        cut_links();
     rendezvous_.reset();
     fabric_.reset();
+}
+
+// A memory that outlives its program would go on acknowledging writes, and so vote for what nobody reads.
+void GroupThread::cut_links() {
+    constexpr int attempts_max = 1000; // "not yet" is short; the memory itself goes in a moment anyway
+    for (const auto peer : peers_)
+        for (const auto link : {rdma_paxos::Link::log, rdma_paxos::Link::board})
+            for (int attempt = 0; !fabric_->reset(peer, link) && attempt < attempts_max; ++attempt)
+                sched_yield();
 }
 
 void GroupThread::loop() {

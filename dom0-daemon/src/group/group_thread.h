@@ -62,6 +62,7 @@ class GroupThread {
   private:
     explicit GroupThread(std::string vm);
     void loop();
+    void cut_links();
     void run_commands();
     void wake();
 
@@ -69,6 +70,7 @@ class GroupThread {
     std::unique_ptr<rdma_paxos::TcpRendezvousHub> hub_;
     std::unique_ptr<rdma_paxos::Fabric> fabric_;
     std::unique_ptr<PacedRendezvous> rendezvous_;
+    std::vector<rdma_paxos::ReplicaId> peers_;
     std::unique_ptr<rdma_paxos::Replica> replica_;
     replicate::Pump* pump_ = nullptr;
     xen::EventChannel* channel_ = nullptr;

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Three members of a group in one process, over shared memory: record ring to replay rings and takeover, with the
+// real consensus library and the real threads. Only Xen is played by the test.
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "fake_xen.h"
+#include "group/group_thread.h"
+#include "replicate/backup_pump.h"
+#include "replicate/primary_pump.h"
+
+namespace tripod {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FakeChannel;
+using testing::FakePages;
+using testing::numbered_read;
+
+constexpr size_t ring_bytes = 64 * 1024;
+
+// A host: pages that only its group's thread touches, the test included.
+struct Host {
+    explicit Host(uint8_t number)
+        : id(number), pages(ring_bytes), backup(number), group(*group::GroupThread::open("test", "127.0.0.1")) {
+        clock.sample(0ns, 0, 0ns);
+        if (id == 1)
+            primary = std::make_unique<replicate::PrimaryPump>(pages.memory(), channel, clock);
+        else
+            backup.attach(pages.memory(), channel, 0);
+    }
+    replicate::Pump& pump() { return primary ? static_cast<replicate::Pump&>(*primary) : backup; }
+    void apply_all() {
+        group->run([&](rdma_paxos::Replica*) {
+            for (auto record = pages.apply(); !record.empty(); record = pages.apply())
+                applied.push_back(std::move(record));
+        });
+    }
+
+    uint8_t id;
+    FakePages pages;
+    FakeChannel channel;
+    replicate::XenClock clock;
+    std::unique_ptr<replicate::PrimaryPump> primary;
+    replicate::BackupPump backup;
+    std::vector<std::vector<std::byte>> applied;
+    std::unique_ptr<group::GroupThread> group; // last: it stops before what it uses goes
+};
+
+class Group : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        rdma_paxos::Config config;
+        const auto pid = static_cast<uint32_t>(getpid());
+        std::memcpy(config.group.data(), &pid, sizeof pid);
+        config.members = {rdma_paxos::ReplicaId(1), rdma_paxos::ReplicaId(2), rdma_paxos::ReplicaId(3)};
+        config.initial_leader = rdma_paxos::ReplicaId(1);
+        config.ring_bytes = 2 << 20;
+        config.max_entry_bytes = 256 << 10;
+        config.timing = rdma_paxos::lab_timing();
+        const std::vector<group::Member> members = {{1, "h1", "", 0}, {2, "h2", "", 0}, {3, "h3", "", 0}};
+        for (auto& host : hosts) {
+            config.self = rdma_paxos::ReplicaId(host.id);
+            config.seed = host.id;
+            const auto started = host.group->start(config, members, *factory, host.pump(), {});
+            ASSERT_TRUE(started) << started.error().message;
+        }
+    }
+
+    template <typename Condition>
+    bool eventually(Condition condition) {
+        const auto until = std::chrono::steady_clock::now() + 30s;
+        while (std::chrono::steady_clock::now() < until) {
+            if (condition())
+                return true;
+            std::this_thread::sleep_for(5ms);
+        }
+        return false;
+    }
+
+    void log(size_t count) {
+        for (size_t i = 0; i < count; ++i) {
+            logged.push_back(numbered_read(logged.size(), logged.size() * 37 % 3000));
+            ASSERT_TRUE(eventually([&] {
+                bool fits = false;
+                hosts[0].group->run([&](rdma_paxos::Replica*) { fits = hosts[0].pages.log(logged.back()); });
+                return fits;
+            }));
+        }
+    }
+    bool all_applied(Host& host) {
+        return eventually([&] {
+            host.apply_all();
+            return host.applied.size() >= logged.size();
+        });
+    }
+
+    std::unique_ptr<group::FabricFactory> factory = group::make_shm_factory();
+    Host hosts[3] = {Host(1), Host(2), Host(3)};
+    std::vector<std::vector<std::byte>> logged;
+};
+
+TEST_F(Group, RecordsReachBothBackupsAndTheWatermarkFollows) {
+    std::thread backups([&] { // the backups' VMs run while the primary's does
+        for (int i = 0; i < 200; ++i) {
+            hosts[1].apply_all();
+            hosts[2].apply_all();
+            std::this_thread::sleep_for(1ms);
+        }
+    });
+    log(400);
+    backups.join();
+    EXPECT_TRUE(all_applied(hosts[1]));
+    EXPECT_TRUE(all_applied(hosts[2]));
+    EXPECT_EQ(hosts[1].applied, logged);
+    EXPECT_EQ(hosts[2].applied, logged);
+    EXPECT_TRUE(eventually([&] {
+        uint64_t committed = 0;
+        hosts[0].group->run([&](rdma_paxos::Replica*) { committed = hosts[0].pages.control.commit_seq; });
+        return committed == logged.size();
+    }));
+    uint64_t lease = 0;
+    hosts[0].group->run([&](rdma_paxos::Replica*) { lease = hosts[0].pages.control.lease_deadline_ns; });
+    EXPECT_GT(lease, 0u);
+}
+
+TEST_F(Group, WithoutTheBackupsNothingIsCommitted) {
+    log(1);
+    ASSERT_TRUE(all_applied(hosts[1]));
+    hosts[1].group->stop();
+    hosts[2].group->stop();
+    log(3);
+    std::this_thread::sleep_for(300ms);
+    uint64_t committed = 0;
+    hosts[0].group->run([&](rdma_paxos::Replica*) { committed = hosts[0].pages.control.commit_seq; });
+    EXPECT_EQ(committed, 1u);
+}
+
+TEST_F(Group, OneBackupTakesOverWithEveryCommittedRecord) {
+    log(50);
+    ASSERT_TRUE(eventually([&] {
+        uint64_t committed = 0;
+        hosts[0].group->run([&](rdma_paxos::Replica*) { committed = hosts[0].pages.control.commit_seq; });
+        return committed == logged.size();
+    }));
+    hosts[0].group->stop();
+    const auto lives = [&](Host& host) {
+        host.apply_all();
+        bool ready = false;
+        host.group->run([&](rdma_paxos::Replica*) { ready = host.backup.ready_for_life(); });
+        return ready;
+    };
+    ASSERT_TRUE(eventually([&] { return lives(hosts[1]) || lives(hosts[2]); }));
+    Host& winner = lives(hosts[1]) ? hosts[1] : hosts[2];
+    Host& other = winner.id == 2 ? hosts[2] : hosts[1];
+    EXPECT_EQ(winner.applied, logged);
+    EXPECT_TRUE(eventually([&] {
+        bool knows = false;
+        other.group->run([&](rdma_paxos::Replica*) { knows = other.backup.promoted() == winner.id; });
+        return knows;
+    })) << "the other one must hear of it, to stand back";
+    EXPECT_FALSE(lives(other));
+}
+
+} // namespace
+} // namespace tripod

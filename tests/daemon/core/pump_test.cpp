@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Record ring -> pump -> log -> pump -> replay ring, with a log played by the test: it commits, loses leaderships
+// and runs full when told to.
+#include <deque>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "fake_xen.h"
+#include "replicate/backup_pump.h"
+#include "replicate/primary_pump.h"
+
+namespace tripod {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::FakeChannel;
+using testing::FakePages;
+using testing::numbered_read;
+
+struct FakeLog final : replicate::Log {
+    Proposed propose(std::span<const std::byte> entry) override {
+        if (!leads)
+            return Proposed::not_leader;
+        if (proposed.size() >= room)
+            return Proposed::full;
+        proposed.emplace_back(entry.begin(), entry.end());
+        return Proposed::yes;
+    }
+    bool leading() const override { return leads; }
+    std::chrono::nanoseconds lease_deadline() const override { return lease; }
+
+    bool leads = true;
+    size_t room = 1000;
+    std::chrono::nanoseconds lease{};
+    std::deque<std::vector<std::byte>> proposed; // not committed yet
+};
+
+class Pumps : public ::testing::Test {
+  protected:
+    static constexpr size_t ring_bytes = 256 * 1024;
+
+    Pumps() {
+        clock.sample(0ns, 1'000'000, 0ns);
+        backup.attach(backup_pages.memory(), backup_channel, 0);
+    }
+
+    // Commits the oldest `count` entries: both pumps are told, the backup as often as it asks to be.
+    void commit(size_t count) {
+        for (size_t i = 0; i < count && !log.proposed.empty(); ++i) {
+            const auto entry = std::move(log.proposed.front());
+            log.proposed.pop_front();
+            ++index;
+            ASSERT_TRUE(primary.on_commit(rdma_paxos::Index(index), {}, entry));
+            while (!backup.on_commit(rdma_paxos::Index(index), {}, entry))
+                apply_all();
+        }
+    }
+    void apply_all() {
+        for (auto record = backup_pages.apply(); !record.empty(); record = backup_pages.apply())
+            applied.push_back(std::move(record));
+    }
+    void log_reads(size_t count, size_t payload_bytes) {
+        for (size_t i = 0; i < count; ++i) {
+            logged.push_back(numbered_read(logged.size(), payload_bytes));
+            ASSERT_TRUE(primary_pages.log(logged.back()));
+        }
+    }
+    void step() { primary.step(log, now += 1ms); }
+
+    FakePages primary_pages{ring_bytes}, backup_pages{ring_bytes};
+    FakeChannel primary_channel, backup_channel;
+    replicate::XenClock clock;
+    replicate::PrimaryPump primary{primary_pages.memory(), primary_channel, clock};
+    replicate::BackupPump backup{2};
+    FakeLog log, backup_log;
+    uint64_t index = 0;
+    std::chrono::nanoseconds now{1s};
+    std::vector<std::vector<std::byte>> logged, applied;
+};
+
+TEST_F(Pumps, EveryRecordArrivesOnceInOrderAcrossManyWraps) {
+    std::mt19937 random(1);
+    for (int round = 0; round < 2000; ++round) {
+        log_reads(random() % 8, random() % 5000);
+        step();
+        commit(random() % 4);
+        if (random() % 3 == 0)
+            apply_all();
+        while (primary_pages.control.record_prod - primary_pages.control.record_cons > ring_bytes / 2)
+            step();
+    }
+    step();
+    commit(1000);
+    apply_all();
+    EXPECT_GT(primary_pages.control.record_prod, 10 * ring_bytes);
+    EXPECT_EQ(applied, logged);
+    EXPECT_EQ(primary_pages.control.commit_seq, logged.size());
+    EXPECT_EQ(primary.counters().records, logged.size());
+    EXPECT_FALSE(backup.broken());
+}
+
+TEST_F(Pumps, TheWatermarkFollowsTheCommitAndNothingElse) {
+    log_reads(5, 100);
+    step();
+    EXPECT_EQ(primary_pages.control.record_cons, primary_pages.control.record_prod)
+        << "space is given back at once";
+    EXPECT_EQ(primary_pages.control.commit_seq, 0u) << "proposed is not committed";
+    commit(1);
+    EXPECT_EQ(primary_pages.control.commit_seq, 5u);
+}
+
+TEST_F(Pumps, ABatchIsClosedWhenItIsFull) {
+    log_reads(4, 60'000);
+    step();
+    ASSERT_EQ(log.proposed.size(), 2u);
+    for (const auto& entry : log.proposed)
+        EXPECT_LE(entry.size(), replicate::PrimaryPump::entry_bytes_full + 64 * 1024);
+}
+
+TEST_F(Pumps, AFullLogHoldsTheRecordsInTheRing) {
+    log.room = 1;
+    log_reads(1, 100);
+    step();
+    log_reads(3, 100);
+    step();
+    EXPECT_NE(primary_pages.control.record_cons, primary_pages.control.record_prod);
+    EXPECT_LE(primary.next_deadline(now), now + replicate::PrimaryPump::drain_interval) << "it must try again";
+    commit(1);
+    step();
+    commit(1);
+    apply_all();
+    EXPECT_EQ(applied, logged);
+}
+
+TEST_F(Pumps, WhoWaitsIsWokenByCommitAndSpaceAndNobodyElse) {
+    log_reads(1, 100);
+    step();
+    commit(1);
+    step();
+    EXPECT_EQ(primary_channel.kicks, 0) << "nobody waits";
+    primary_pages.control.waits = TRIPOD_WAIT_commit;
+    log_reads(1, 100);
+    step();
+    const int before = primary_channel.kicks;
+    commit(1);
+    step();
+    EXPECT_EQ(primary_channel.kicks, before + 1);
+    step();
+    EXPECT_EQ(primary_channel.kicks, before + 1) << "nothing has changed since";
+    now += replicate::PrimaryPump::rekick_interval;
+    step();
+    EXPECT_EQ(primary_channel.kicks, before + 2) << "a lost wake-up is repaired";
+}
+
+TEST_F(Pumps, XenIsToldWhenToWakeUs) {
+    step();
+    EXPECT_EQ(primary_pages.control.notify_seq, 1u) << "idle: at the next record";
+    log_reads(3, 100);
+    step();
+    EXPECT_EQ(primary_pages.control.notify_seq, 3 + replicate::PrimaryPump::notify_records);
+    EXPECT_EQ(primary.next_deadline(now), now + replicate::PrimaryPump::drain_interval);
+    step();
+    EXPECT_EQ(primary_pages.control.notify_seq, 4u);
+    EXPECT_EQ(primary.next_deadline(now), std::chrono::nanoseconds::max());
+}
+
+TEST_F(Pumps, TheLeaseNeverGoesBackAndIsTranslatedEarly) {
+    log.lease = 2s;
+    step();
+    const uint64_t first = primary_pages.control.lease_deadline_ns;
+    EXPECT_GT(first, 1'900'000'000u);
+    EXPECT_LE(first, 2'001'000'000u);
+    log.lease = 1s;
+    step();
+    EXPECT_EQ(primary_pages.control.lease_deadline_ns, first);
+}
+
+TEST_F(Pumps, NothingIsProposedOrPromisedWithoutLeadership) {
+    log.leads = false;
+    log.lease = 5s;
+    log_reads(3, 100);
+    step();
+    EXPECT_TRUE(log.proposed.empty());
+    EXPECT_EQ(primary_pages.control.lease_deadline_ns, 0u);
+    EXPECT_EQ(primary_pages.control.record_cons, 0u);
+}
+
+// Deposed with three entries on the way, of which one survived; then leader again.
+TEST_F(Pumps, WhatALostLeadershipDroppedIsProposedAgain) {
+    for (int i = 0; i < 3; ++i) {
+        log_reads(2, 50);
+        step();
+    }
+    log.leads = false;
+    step();
+    commit(1);
+    log.proposed.clear();
+    log_reads(1, 50);
+    step();
+    log.leads = true;
+    step();
+    commit(10);
+    apply_all();
+    EXPECT_EQ(applied, logged);
+    EXPECT_EQ(primary_pages.control.commit_seq, logged.size());
+}
+
+TEST_F(Pumps, ABackupSkipsWhatItHasAndRefusesAGap) {
+    log_reads(2, 50);
+    step();
+    const auto entry = log.proposed.front();
+    commit(1);
+    EXPECT_TRUE(backup.on_commit(rdma_paxos::Index(2), {}, entry));
+    apply_all();
+    EXPECT_EQ(applied, logged);
+    replicate::EntryBuilder gap;
+    gap.add(5, numbered_read(5, 10));
+    EXPECT_TRUE(backup.on_commit(rdma_paxos::Index(3), {}, gap.finish())) << "it must not hold the group up";
+    EXPECT_TRUE(backup.broken());
+}
+
+TEST_F(Pumps, AFullReplayRingPushesBackAndLosesNothing) {
+    size_t refused = 0;
+    for (int i = 0; i < 20; ++i) {
+        log_reads(3, 30'000);
+        step();
+        const auto entry = log.proposed.front();
+        log.proposed.pop_front();
+        ++index;
+        while (!backup.on_commit(rdma_paxos::Index(index), {}, entry)) {
+            ++refused;
+            applied.push_back(backup_pages.apply()); // one at a time: entries are taken in part
+        }
+    }
+    apply_all();
+    EXPECT_GT(refused, 0u);
+    EXPECT_EQ(applied, logged);
+}
+
+TEST_F(Pumps, ABackupWaitsInTheLogUntilItsVmIsThere) {
+    replicate::BackupPump early(3);
+    log_reads(1, 10);
+    step();
+    const auto entry = log.proposed.front();
+    EXPECT_FALSE(early.on_commit(rdma_paxos::Index(1), {}, entry));
+    FakePages pages(ring_bytes);
+    early.attach(pages.memory(), backup_channel, 0);
+    EXPECT_TRUE(early.on_commit(rdma_paxos::Index(1), {}, entry));
+    EXPECT_EQ(pages.apply(), logged.front());
+}
+
+TEST_F(Pumps, AppliedIsWhatTheVmHasTakenNotWhatTheRingHolds) {
+    log_reads(2, 10);
+    step();
+    commit(1);
+    log_reads(1, 10);
+    step();
+    commit(1);
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup.applied_index(), 0u);
+    backup_pages.apply();
+    backup_pages.apply();
+    backup_log.leads = false;
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup.applied_index(), 1u);
+    EXPECT_FALSE(backup.drained());
+    apply_all();
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup.applied_index(), 2u);
+    EXPECT_TRUE(backup.drained());
+}
+
+TEST_F(Pumps, ABackupTakesOverOnlyWhenTheLogSaysSoAndItsVmIsDrained) {
+    log_reads(2, 10);
+    step();
+    commit(1);
+    backup.step(backup_log, now); // it leads
+    ASSERT_EQ(backup_log.proposed.size(), 1u);
+    EXPECT_FALSE(backup.promoted()) << "proposed is not decided";
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup_log.proposed.size(), 1u) << "once is enough";
+    const auto word = backup_log.proposed.front();
+    ASSERT_TRUE(backup.on_commit(rdma_paxos::Index(2), {}, word));
+    EXPECT_EQ(backup.promoted(), 2);
+    EXPECT_FALSE(backup.ready_for_life()) << "two records are not applied yet";
+    apply_all();
+    EXPECT_TRUE(backup.ready_for_life());
+
+    // The old primary learns of it and stops serving.
+    ASSERT_TRUE(primary.on_commit(rdma_paxos::Index(2), {}, word));
+    EXPECT_EQ(primary.promoted(), 2);
+    log_reads(1, 10);
+    const auto lease = primary_pages.control.lease_deadline_ns;
+    log.lease = now + 10s;
+    step();
+    EXPECT_TRUE(log.proposed.empty());
+    EXPECT_EQ(primary_pages.control.lease_deadline_ns, lease);
+}
+
+TEST_F(Pumps, OnlyTheFirstWordAboutTheEndCounts) {
+    ASSERT_TRUE(backup.on_commit(rdma_paxos::Index(1), {}, replicate::encode_dissolved()));
+    ASSERT_TRUE(backup.on_commit(rdma_paxos::Index(2), {}, replicate::encode_promoted(2)));
+    EXPECT_TRUE(backup.dissolved());
+    EXPECT_FALSE(backup.promoted());
+    EXPECT_FALSE(backup.ready_for_life());
+    backup.step(backup_log, now);
+    EXPECT_TRUE(backup_log.proposed.empty()) << "no promotion after the end";
+}
+
+TEST_F(Pumps, AnUnfitBackupNeverTakesOverAndHoldsNobodyUp) {
+    backup_pages.control.unfit = TRIPOD_REASON_output;
+    backup.step(backup_log, now);
+    EXPECT_TRUE(backup_log.proposed.empty());
+    log_reads(2, 10);
+    step();
+    EXPECT_TRUE(backup.on_commit(rdma_paxos::Index(1), {}, log.proposed.front()));
+    ASSERT_TRUE(backup.on_commit(rdma_paxos::Index(2), {}, replicate::encode_promoted(2)));
+    EXPECT_FALSE(backup.ready_for_life());
+}
+
+TEST_F(Pumps, AWaitingReplayIsWokenOncePerAppend) {
+    backup_log.leads = false;
+    backup_pages.control.waits = TRIPOD_WAIT_replay;
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup_channel.kicks, 0);
+    log_reads(1, 10);
+    step();
+    commit(1);
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup_channel.kicks, 1);
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup_channel.kicks, 1);
+}
+
+TEST_F(Pumps, AJumpInTheRecordRingIsFoundBeforeItIsSent) {
+    log_reads(1, 10);
+    ASSERT_TRUE(primary_pages.log(numbered_read(7, 10)));
+    step();
+    EXPECT_TRUE(primary.broken());
+}
+
+TEST(Entry, HostileBytesAreRefused) {
+    replicate::EntryBuilder builder;
+    builder.add(4, numbered_read(4, 20));
+    builder.add(5, numbered_read(5, 20));
+    const auto bytes = builder.finish();
+    const std::vector<std::byte> good(bytes.begin(), bytes.end());
+    ASSERT_TRUE(replicate::decode_entry(good));
+    EXPECT_EQ(replicate::decode_entry(good)->count, 2u);
+    for (size_t cut = 0; cut < good.size(); ++cut)
+        EXPECT_FALSE(replicate::decode_entry(std::span(good).first(cut))) << cut;
+    for (const size_t offset : {0, 4, 6, 8, 16, 20, 24}) {
+        auto bad = good;
+        bad[offset] ^= std::byte{0x40};
+        EXPECT_FALSE(replicate::decode_entry(bad)) << "changed byte " << offset;
+    }
+}
+
+} // namespace
+} // namespace tripod
