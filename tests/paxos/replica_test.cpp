@@ -132,6 +132,24 @@ TEST_F(ReplicaTest, TheInitialLeaderLeadsAtOnce) {
     }
 }
 
+TEST_F(ReplicaTest, TheInitialLeaderMayBeStartedLast) {
+    found(3, ReplicaId(2));
+    at(2).stopped = true;
+    run(10 * config_.timing.election_timeout_max);
+    EXPECT_EQ(at(1).replica->term(), Term(0));
+    at(2).stopped = false;
+    run(20ms);
+    EXPECT_EQ(at(2).replica->role(), Role::leader);
+    EXPECT_EQ(at(2).replica->term(), Term(1));
+}
+
+TEST_F(ReplicaTest, AGroupWhoseInitialLeaderNeverComesElectsAnother) {
+    found(3, ReplicaId(2));
+    kill(2);
+    run(30 * config_.timing.election_timeout_max);
+    EXPECT_TRUE(leader());
+}
+
 TEST_F(ReplicaTest, EveryoneAppliesWhatWasProposedInOrder) {
     found(3);
     ASSERT_TRUE(leader());

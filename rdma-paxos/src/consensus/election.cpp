@@ -37,8 +37,7 @@ void Replica::Impl::reset_election_timer(Nanoseconds extra) {
 void Replica::Impl::hear_leader(ReplicaId from) {
     leader_heard_ = now_;
     leader_heard_from_ = from;
-    if (election_deadline_ < now_ + config_.timing.election_timeout_max)
-        reset_election_timer();
+    reset_election_timer();
 }
 
 // While this is true, the leader's lease may still run: we must not help to elect anybody else.

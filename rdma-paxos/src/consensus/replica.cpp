@@ -129,11 +129,12 @@ void Replica::Impl::tick(Nanoseconds now) {
         if (config_.initial_leader == config_.self)
             election_deadline_ = now;
         else if (config_.initial_leader != nobody)
-            reset_election_timer(config_.timing.election_timeout_max); // leave the field to the chosen one
+            reset_election_timer(20 * config_.timing.election_timeout_max); // the chosen one may be started last
     } else if (now - last_tick_ > config_.timing.election_timeout_min / 2) {
         // We were stopped. Silence says nothing about the leader; links may need to be connected again first.
         ++counters_.pauses;
-        reset_election_timer(3 * config_.timing.election_timeout_max);
+        if (election_deadline_ < now + 3 * config_.timing.election_timeout_max)
+            reset_election_timer(3 * config_.timing.election_timeout_max);
     }
     last_tick_ = now;
 
