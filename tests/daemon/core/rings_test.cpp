@@ -128,6 +128,22 @@ TEST(ReplayRing, AFullRingRefusesAndChangesNothing) {
         ASSERT_EQ(pages.apply(), numbered_read(seq, 100));
 }
 
+// Room for the record, but not for the pad before it: it would overwrite what is not applied yet.
+TEST(ReplayRing, ThePadCountsAsFilled) {
+    FakePages pages(ring_bytes);
+    xen::ReplayRing ring(pages.control, pages.replay);
+    const size_t header = numbered_read(0, 0).size();
+    ASSERT_TRUE(ring.append(numbered_read(0, 1000 - header)));
+    ASSERT_TRUE(ring.append(numbered_read(1, 1000 - header)));
+    ASSERT_TRUE(ring.append(numbered_read(2, 1000 - header)));
+    pages.apply();
+    EXPECT_FALSE(ring.append(numbered_read(3, 1504 - header)));
+    ASSERT_EQ(pages.apply(), numbered_read(1, 1000 - header));
+    EXPECT_TRUE(ring.append(numbered_read(3, 1504 - header)));
+    ASSERT_EQ(pages.apply(), numbered_read(2, 1000 - header));
+    ASSERT_EQ(pages.apply(), numbered_read(3, 1504 - header));
+}
+
 TEST(ReplayRing, TheLongestRecordFitsWhereverTheRingStands) {
     FakePages pages(ring_bytes);
     xen::ReplayRing ring(pages.control, pages.replay);
