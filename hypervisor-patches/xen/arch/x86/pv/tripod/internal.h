@@ -274,6 +274,7 @@ struct tripod_domain {
 
     struct tripod_walk walks[TRIPOD_WALKS];
     struct timer recheck;       /* ends a sleep on an empty replay ring */
+    uint32_t last_process;      /* the one found last, where the next search begins */
     uint32_t pending_count;
     struct tripod_pending pending[TRIPOD_MAX_PENDING];
     struct tripod_process processes[TRIPOD_MAX_PROCESSES];

@@ -12,7 +12,13 @@ static bool evictable(const struct tripod_process *p)
     return p->state == TRIPOD_PROCESS_ignored || (p->state == TRIPOD_PROCESS_scanning && !p->next_fd && !p->found);
 }
 
-struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct tripod_thread *thread)
+static bool is_process_of(const struct tripod_process *p, const struct tripod_thread *thread)
+{
+    return p->state != TRIPOD_PROCESS_free && p->tgid == thread->tgid && p->files == thread->files;
+}
+
+/* A place for a new one: a free one, else the one that was not seen for longest. */
+static struct tripod_process *make_room(struct tripod_domain *t)
 {
     struct tripod_process *victim = NULL;
     unsigned int i;
@@ -21,24 +27,35 @@ struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct
     {
         struct tripod_process *p = &t->processes[i];
 
-        if ( p->state != TRIPOD_PROCESS_free && p->tgid == thread->tgid && p->files == thread->files )
-        {
-            p->used = ++t->use_counter;
+        if ( p->state == TRIPOD_PROCESS_free )
             return p;
-        }
-        if ( p->state == TRIPOD_PROCESS_free ||
-             (evictable(p) && (!victim || victim->state != TRIPOD_PROCESS_free) &&
-              (!victim || p->used < victim->used)) )
+        if ( evictable(p) && (!victim || p->used < victim->used) )
             victim = p;
     }
-    if ( victim )
-        *victim = (struct tripod_process){
+    return victim;
+}
+
+struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct tripod_thread *thread)
+{
+    struct tripod_process *p = &t->processes[t->last_process];
+    unsigned int i;
+
+    for ( i = 0; !is_process_of(p, thread) && i < TRIPOD_MAX_PROCESSES; i++ )
+        p = &t->processes[i];
+    if ( !is_process_of(p, thread) )
+    {
+        p = make_room(t);
+        if ( !p )
+            return NULL;
+        *p = (struct tripod_process){
             .files = thread->files,
             .tgid = thread->tgid,
-            .used = ++t->use_counter,
             .state = TRIPOD_PROCESS_scanning,
         };
-    return victim;
+    }
+    p->used = ++t->use_counter;
+    t->last_process = p - t->processes;
+    return p;
 }
 
 static enum tripod_verdict announce(struct tripod_domain *t, const struct tripod_thread *thread, int32_t fd,

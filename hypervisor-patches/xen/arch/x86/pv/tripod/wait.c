@@ -9,8 +9,12 @@
  */
 #include "internal.h"
 
-/* How long guest events may wait for a vCPU that sleeps on the replay ring. */
-#define RECHECK_NS MILLISECS(20)
+/*
+ * How long guest events may wait for a vCPU that sleeps on the replay ring: while other threads have native work to do,
+ * and while nothing else is runnable. The latter decides what an idle backup costs: each recheck is a timer tick.
+ */
+#define RECHECK_BUSY_NS MILLISECS(20)
+#define RECHECK_IDLE_NS MILLISECS(200)
 /* So many tries in a row without any call going through: all that is runnable waits, even if it is many. */
 #define SPIN_LIMIT 64
 
@@ -82,7 +86,8 @@ static void sleep_on_ring(struct tripod_domain *t, struct vcpu *v)
     if ( satisfied(t) )
         clear_bit(_VPF_blocked_in_xen, &v->pause_flags);
     else
-        set_timer(&t->recheck, NOW() + RECHECK_NS);
+        set_timer(&t->recheck,
+                  NOW() + (tripod_runnable_threads(t, v) > 1 ? RECHECK_BUSY_NS : RECHECK_IDLE_NS));
 }
 
 bool tripod_wait(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs,
