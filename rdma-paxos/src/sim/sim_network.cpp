@@ -60,6 +60,14 @@ std::span<std::byte> SimFabric::region(Region region) {
 bool SimFabric::reset(ReplicaId peer, Link link) {
     End& own = end(peer, link);
     ++stats_.resets;
+    // A reset takes its time: something may still land while it is made, after the caller looked at his memory.
+    if (const auto other = network_.fabrics_.find(peer); other != network_.fabrics_.end() && network_.chance(0.3)) {
+        End& theirs = other->second->end(self_, link);
+        if (!theirs.works.empty() && !theirs.failed) {
+            theirs.works.front().ready = network_.now_;
+            other->second->progress(self_, link);
+        }
+    }
     // What has left this host already may still land at the other end, if that end stands.
     if (own.remote != 0 && !own.works.empty() && !own.works.front().bytes.empty() && network_.chance(0.5)) {
         Work work = own.works.front();
