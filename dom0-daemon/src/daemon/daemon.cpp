@@ -97,9 +97,9 @@ Result<void> Daemon::unprotect(const std::string& name, Progress& progress) {
         return {};
     }
     const auto backup = std::dynamic_pointer_cast<vm::BackupVm>(*found);
-    if (backup->runs_here())
+    if (backup->serves())
         backup->release();
-    else if (backup->primary_alive())
+    else if (!backup->runs_here() && backup->primary_alive())
         return fail(ErrorCode::not_now, "the primary of " + backup->name() + " still answers",
                     "run \"tripod unprotect\" on " + backup->prepared().primary);
     else
@@ -218,7 +218,7 @@ void Daemon::shut_down() {
             if (auto done = primary->dissolve(silent); !done)
                 log::error("{}: left protected, and waiting: {}", vm->name(), done.error().message);
         } else if (const auto backup = std::dynamic_pointer_cast<vm::BackupVm>(vm)) {
-            if (backup->runs_here())
+            if (backup->serves())
                 backup->release();
             else
                 backup->discard();

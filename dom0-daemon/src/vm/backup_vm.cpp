@@ -199,10 +199,12 @@ Result<void> BackupVm::go_live_isolated(Progress& progress) {
     return {};
 }
 
-bool BackupVm::runs_here() const {
+bool BackupVm::serves() const {
     const Life life = life_;
-    return life == Life::live || life == Life::network_moved || life == Life::isolated;
+    return life == Life::live || life == Life::network_moved;
 }
+
+bool BackupVm::runs_here() const { return serves() || life_ == Life::isolated; }
 
 void BackupVm::release() {
     const std::lock_guard lock(discard_mutex_);
@@ -277,10 +279,10 @@ VmStatus BackupVm::status() {
             status.state = VmState::electing;
         else
             status.state = behind ? VmState::catching_up : VmState::protected_;
-        if (life != Life::live && life != Life::network_moved)
+        if (!serves())
             status.backups.push_back(std::move(self));
     });
-    if (life == Life::live || life == Life::network_moved)
+    if (serves())
         status.primary = context_.config.host;
     status.counters.state_bytes = state_bytes;
     status.counters.state_chunks = state_chunks;

@@ -39,8 +39,10 @@ class BackupVm final : public ReplicaVm {
     Result<void> go_live_isolated(Progress& progress);
     // Until this replica is live on the network; not_now while its primary is alive.
     Result<void> wait_for_takeover(Progress& progress);
-    // It went live: destroying it would destroy the VM.
+    // It went live here, isolated or not.
     bool runs_here() const;
+    // It is the VM: destroying it would destroy what the world talks to.
+    bool serves() const;
     // Leaves the group and lets the VM run on.
     void release();
     // The primary's heartbeats arrive.
