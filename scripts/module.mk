@@ -47,3 +47,7 @@ distclean: stop-labs
 .PHONY: drill
 drill: lab-images all redis-load ## lose a host under load, and see whether anything acknowledged was lost
 	@scripts/drill $(DRILL)
+
+.PHONY: bench
+bench: lab-images all rdma-paxos-bench interception redis-load ## measure: commit latency, redis, failover, cost of interception
+	@scripts/bench
