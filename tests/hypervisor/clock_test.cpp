@@ -53,8 +53,18 @@ TEST_F(ClockTest, BehindGoesOnFromTheLogAndStaysShifted) {
 TEST_F(ClockTest, AheadIsLeftAlone) {
     replay(nr_clock_gettime, 1, {100, 0});
     guest.set_mode(TRIPOD_MODE_live);
-    EXPECT_EQ(live(nr_clock_gettime, 1, {100, 1}), (Reading{100, 1}));
+    EXPECT_EQ(live(nr_clock_gettime, 1, {150, 1}), (Reading{150, 1}));
     EXPECT_EQ(live(nr_clock_gettime, 1, {200, 0}), (Reading{200, 0}));
+}
+
+TEST_F(ClockTest, ANewReplayForgetsTheOldReadings) {
+    replay(nr_clock_gettime, 1, {5000, 0});
+    guest.set_mode(TRIPOD_MODE_live);
+    EXPECT_EQ(live(nr_clock_gettime, 1, {1, 0}), (Reading{5000, 1}));
+    seq = 1;
+    follow_replay();
+    guest.set_mode(TRIPOD_MODE_live);
+    EXPECT_EQ(live(nr_clock_gettime, 1, {1, 0}), (Reading{1, 0}));
 }
 
 TEST_F(ClockTest, EachClockHasItsOwnShift) {

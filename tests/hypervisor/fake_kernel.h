@@ -43,6 +43,7 @@ class FakeKernel {
     int open_socket(const Process& process, const Socket& socket = {});
     int open_procfs(const Process& process) { return open_inode(process, 0100444, 0, 0x9fa0); }
     int open_urandom(const Process& process) { return open_inode(process, 0020666, 1u << 20 | 9, 0x01021994); }
+    int open_null(const Process& process) { return open_inode(process, 0020666, 1u << 20 | 3, 0x01021994); }
     int open_regular(const Process& process) { return open_inode(process, 0100644, 0, 0xef53); }
     int open_pipe(const Process& process) { return open_inode(process, 0010600, 0, 0x50495045); }
     void close(const Process& process, int fd);

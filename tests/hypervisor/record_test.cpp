@@ -215,6 +215,16 @@ TEST_F(RecordTest, CountOfEventsIsAnIntWhateverTheUpperHalfHolds) {
     EXPECT_EQ(static_cast<std::uint32_t>(given), TRIPOD_PAYLOAD_MAX / 12);
 }
 
+TEST_F(RecordTest, CountOfPolledDescriptorsIsAnIntToo) {
+    const Record record = log(nr_poll, {buffer, 0xdead00000002, 0}, returning(1));
+    EXPECT_EQ(record.segments().at(0).bytes.size(), 16U);
+}
+
+TEST_F(RecordTest, DescriptorsBeyondTheTableAreNone) {
+    guest.kernel.memory.put(process.array + process.max_fds * 8, guest.kernel.file(process, sock)); // left behind
+    expect_unlogged(nr_read, {process.max_fds, buffer, 10});
+}
+
 TEST_F(RecordTest, ReadvIsLoggedAcrossItsBuffers) {
     const Va iov = iovec({{buffer, 3}, {0, 0}, {buffer + 0x1ffd, 5}, {buffer + 0x5000, 100}});
     const Record record = log(nr_readv, {s, iov, 4}, [&](cpu_user_regs&) {
@@ -397,14 +407,15 @@ TEST_F(RecordTest, DigestOfALargeOutputCoversItsBeginning) {
 TEST_F(RecordTest, ValueDescriptorsAreLoggedAndFilesAreNot) {
     const std::uint64_t proc = fd(guest.kernel.open_procfs(process)),
                         urandom = fd(guest.kernel.open_urandom(process)),
-                        file = fd(guest.kernel.open_regular(process)), pipe = fd(guest.kernel.open_pipe(process));
+                        file = fd(guest.kernel.open_regular(process)), pipe = fd(guest.kernel.open_pipe(process)),
+                        null = fd(guest.kernel.open_null(process));
     EXPECT_EQ(log(nr_read, {proc, buffer, 10}, giving("MemFree")).head().call_class, TRIPOD_CLASS_value);
     EXPECT_EQ(log(nr_read, {urandom, buffer, 4}, giving("\1\2\3\4")).head().call_class, TRIPOD_CLASS_value);
     const Record at = log(17, {proc, buffer, 10, 5}, giving("Cached"));
     EXPECT_EQ(at.head().call_class, TRIPOD_CLASS_value);
     EXPECT_EQ(text(at.segments().at(0)), "Cached");
     for (const std::uint64_t other :
-         {file, pipe, std::uint64_t{63}, std::uint64_t{64}, UINT64_MAX, std::uint64_t{1} << 31})
+         {file, pipe, null, std::uint64_t{63}, std::uint64_t{64}, UINT64_MAX, std::uint64_t{1} << 31})
         for (const unsigned nr :
              {nr_read, nr_write, nr_close, nr_readv, nr_writev, nr_connect, nr_accept, nr_recvmsg, 17U})
             expect_unlogged(nr, {other, buffer, 10});

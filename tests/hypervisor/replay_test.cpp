@@ -52,6 +52,10 @@ class ReplayTest : public HypervisorTest {
         FakeGuest::call(thread, nr_read, {fd(sock), buffer, 10});
         EXPECT_EQ(guest.step(thread, never), Step::blocked);
         EXPECT_EQ(guest.control().replay_cons, position);
+        guest.current_kernel_sp = thread.kernel_sp;
+        guest.kernel.run(thread.task);
+        cpu_user_regs regs{};
+        tripod_syscall_entry32(&regs); // would be a divergence of its own
         EXPECT_EQ(guest->divergence.reason, reason) << "only the first is noted";
     }
     Step read_call(Thread& who, std::uint64_t bytes = 100) {

@@ -123,7 +123,9 @@ class ReplayRingTest : public HypervisorTest {
     template <typename Change>
     const tripod_record* head_after(Change change) {
         guest.set_mode(TRIPOD_MODE_replay, 5);
-        guest.feed(Record::call(5, thread, nr_read, 0, sock));
+        Record record = Record::call(5, thread, nr_read, 8, sock);
+        record.add_segment(TRIPOD_SEG_arg, 1, view("12345678"));
+        guest.feed(record);
         change(*reinterpret_cast<tripod_record*>(guest->replay));
         bool broken = false;
         const tripod_record* head = tripod_replay_head(guest.get(), &broken);
@@ -143,14 +145,14 @@ TEST_F(ReplayRingTest, GoodRecordIsTheHeadUntilAdvanced) {
     ASSERT_NE(head, nullptr);
     EXPECT_EQ(guest.control().replay_cons, 0U);
     tripod_replay_advance(guest.get(), head);
-    EXPECT_EQ(guest.control().replay_cons, sizeof(tripod_record));
+    EXPECT_EQ(guest.control().replay_cons, guest.control().replay_prod);
     EXPECT_EQ(guest.control().replay_seq, 6U);
 }
 
 TEST_F(ReplayRingTest, MalformedHeadsAreRefused) {
     EXPECT_EQ(head_after([](tripod_record& r) { r.size = 0; }), nullptr);
     EXPECT_EQ(head_after([](tripod_record& r) { r.size = 4; }), nullptr);
-    EXPECT_EQ(head_after([](tripod_record& r) { r.size -= 8; }), nullptr) << "shorter than a header";
+    EXPECT_EQ(head_after([](tripod_record& r) { r.size = sizeof r - 8; }), nullptr) << "shorter than a header";
     EXPECT_EQ(head_after([](tripod_record& r) { r.size += 8; }), nullptr) << "beyond the producer";
     EXPECT_EQ(head_after([](tripod_record& r) { r.size -= 4; }), nullptr) << "misaligned";
     EXPECT_EQ(head_after([](tripod_record& r) { r.size = 0xfffffff8; }), nullptr);
