@@ -204,7 +204,9 @@ bool BackupVm::serves() const {
     return life == Life::live || life == Life::network_moved;
 }
 
-bool BackupVm::runs_here() const { return serves() || life_ == Life::isolated; }
+bool BackupVm::runs_here() const {
+    return serves() || life_ == Life::isolated;
+}
 
 void BackupVm::release() {
     const std::lock_guard lock(discard_mutex_);
