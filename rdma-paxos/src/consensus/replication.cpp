@@ -209,7 +209,7 @@ void Replica::Impl::advance_leader_commit() {
     held[count++] = end_.position;
     for (const Peer& peer : peers_)
         held[count++] = peer.acked;
-    std::sort(held.begin(), held.begin() + count, std::greater<>());
+    std::sort(held.begin(), held.end(), std::greater<>()); // what is unused stays behind
     const std::uint64_t committed = held[planted_bugs.commit_without_majority ? 0 : majority() - 1];
     if (committed < term_start_.position && !planted_bugs.commit_old_term)
         return;
@@ -224,12 +224,13 @@ void Replica::Impl::advance_leader_commit() {
 
 // The latest moment such that heartbeats sent then, or later, are known to lie in a majority's memory.
 Nanoseconds Replica::Impl::quorum_time() const {
-    std::array<Nanoseconds, max_replicas> times{};
+    std::array<Nanoseconds, max_replicas> times;
+    times.fill(never);
     std::size_t count = 0;
     times[count++] = now_;
     for (const Peer& peer : peers_)
         times[count++] = peer.cell_completed;
-    std::sort(times.begin(), times.begin() + count, std::greater<>());
+    std::sort(times.begin(), times.end(), std::greater<>());
     return times[majority() - 1];
 }
 
