@@ -126,9 +126,9 @@ tl::expected<std::vector<Row>, Error> measure(Station& station, const Settings& 
         station.probe->keep_links();
         station.member->sleep_until(replica.next_deadline());
         if (now() > limit)
-            return tl::make_unexpected(Error{fmt::format(
-                "the group did not come together within a minute: this member is {}, probes {}",
-                to_string(replica.role()), station.probe->ready() ? "connected" : "not connected")});
+            return tl::make_unexpected(Error{
+                fmt::format("the group did not come together within a minute: this member is {}, probes {}",
+                            to_string(replica.role()), station.probe->ready() ? "connected" : "not connected")});
     }
     std::vector<Row> rows;
     for (const std::size_t payload : settings.payloads) {

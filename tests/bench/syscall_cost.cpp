@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs inside the guest: what one system call costs, in nanoseconds of the guest's clock, for calls that Tripod treats
-// differently. On a host whose QEMU counts instructions (-icount shift=0) a nanosecond is an instruction. Prints a line
+// Runs inside the guest: what one system call costs, in nanoseconds of the guest's clock, for calls that Tripod
+// treats differently. On a host whose QEMU counts instructions (-icount shift=0) a nanosecond is an instruction.
+// Prints a line
 //
 //   COST native=… unlogged=… value=… input=…
 //
-// over and over: `native` is a call without a row in Xen's table, `unlogged` one that has a row but is on no network
-// socket, `value` and `input` are logged while interception is on. Each figure is the least of many rounds, so that
-// rounds which a timer interrupt or dom0 fell into do not count.
-#include <arpa/inet.h>
+// over and over: `native` is a call without a row in Xen's table, `unlogged` one that has a row but is on no
+// network socket, `value` and `input` are logged while interception is on. Each figure is the least of many rounds,
+// so that rounds which a timer interrupt or dom0 fell into do not count.
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 #include <cstdint>
 #include <cstdio>
@@ -65,7 +66,8 @@ int main() {
     std::array<char, 64> buffer{};
     for (;;) {
         const std::int64_t native = cost([] { syscall(SYS_getppid); });
-        const std::int64_t unlogged = cost([&] { (void)!write(ends[1], "x", 1), (void)!read(ends[0], buffer.data(), 1); });
+        const std::int64_t unlogged =
+            cost([&] { (void)!write(ends[1], "x", 1), (void)!read(ends[0], buffer.data(), 1); });
         const std::int64_t value = cost([] {
             timespec t{};
             syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);

@@ -37,12 +37,12 @@ inline Timing lab_timing() {
 struct Config {
     GroupId group{};
     ReplicaId self;
-    std::vector<ReplicaId> members;    ///< self included; odd number, at most max_replicas; same at every member
-    ReplicaId initial_leader = nobody; ///< at the group's birth this one stands at once, and the others leave it
-                                       ///< the field for 20 election time-outs, so that it may be started last
-    bool founding = true;                   ///< false: a member that lost its memory. It neither votes nor stands.
-    std::size_t ring_bytes = 32u << 20;     ///< multiple of 4096; bounds how far a follower may fall behind
-    std::size_t max_entry_bytes = 1u << 20; ///< largest body; at most a quarter of the ring
+    std::vector<ReplicaId> members;     ///< self included; odd number, at most max_replicas; same at every member
+    ReplicaId initial_leader = nobody;  ///< at the group's birth this one stands at once, and the others leave it
+                                        ///< the field for 20 election time-outs, so that it may be started last
+    bool founding = true;               ///< false: a member that lost its memory. It neither votes nor stands.
+    std::size_t ring_bytes = 32u << 20; ///< multiple of 4096; bounds how far a follower may fall behind
+    std::size_t max_entry_bytes = 1u << 20;   ///< largest body; at most a quarter of the ring
     std::size_t max_write_bytes = 256u << 10; ///< one WRITE carries at most this much
     std::uint32_t max_in_flight = 4;          ///< WRITEs outstanding per follower; what comes meanwhile is batched
     std::uint64_t seed = 1; ///< of the time-outs' randomness and the incarnation; vary it per start
