@@ -43,7 +43,7 @@ test: unit lab-test ## run all tests
 
 .PHONY: clean
 clean: ## remove what was built from this tree's sources
-	@rm -rf build/obj build/lib build/bin build/san-* build/drill build/test
+	@rm -rf build/obj build/lib build/bin build/other-interface build/san-* build/drill build/test
 
 .PHONY: distclean
 distclean: ## remove everything the targets made, downloads included

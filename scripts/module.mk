@@ -35,7 +35,7 @@ lab-down: ## stop the hosts that `make lab` started
 	@scripts/lab/lab down
 
 .PHONY: lab-test
-lab-test: lab-images all redis-load ## run the tests that need emulated hosts
+lab-test: lab-images all lab-test-tools ## run the tests that need emulated hosts
 	@scripts/run-lab-tests
 
 # Labs that still run would lose the files by which they are stopped.

@@ -7,3 +7,4 @@ include tests/net/module.mk
 include tests/drill/module.mk
 include tests/hypervisor/module.mk
 include tests/bench/module.mk
+include tests/lab/module.mk
