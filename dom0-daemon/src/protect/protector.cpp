@@ -14,6 +14,7 @@ namespace tripod::protect {
 namespace {
 
 constexpr Milliseconds leadership_timeout{30'000};
+constexpr const char* other_hosts = "name each of the other hosts once";
 
 peer::GroupKey random_key() {
     peer::GroupKey key;
@@ -53,10 +54,12 @@ class Protector {
             return tl::unexpected(toolstack.error());
         const auto domid = (*toolstack)->find(request_.vm);
         if (!domid)
-            return fail(ErrorCode::no_such_vm, "no VM named " + request_.vm + " on " + context_.config.host);
+            return fail(ErrorCode::no_such_vm, "no VM named " + request_.vm + " on " + context_.config.host,
+                        "see \"xl list\"");
         domid_ = *domid;
         if (domid_ == DomId{})
-            return fail(ErrorCode::unsupported_guest, "Domain-0 cannot be protected");
+            return fail(ErrorCode::unsupported_guest, "Domain-0 cannot be protected",
+                        "name one of the guests in \"xl list\"");
         auto config = (*toolstack)->config(domid_);
         if (!config)
             return tl::unexpected(vm::as_error(config.error()));
@@ -79,9 +82,9 @@ class Protector {
         std::set<std::string> seen;
         for (const auto& host : request_.backups) {
             if (host == context_.config.host)
-                return fail(ErrorCode::bad_backups, host + " is this host itself: a backup must be another one");
+                return fail(ErrorCode::bad_backups, host + " is this host itself", other_hosts);
             if (!seen.insert(host).second)
-                return fail(ErrorCode::bad_backups, "backup " + host + " is named twice");
+                return fail(ErrorCode::bad_backups, "backup " + host + " is named twice", other_hosts);
         }
         if (request_.backups.size() % 2 != 0 || request_.backups.empty() || request_.backups.size() > 6)
             return fail(ErrorCode::bad_backups,
@@ -99,7 +102,9 @@ class Protector {
         progress_.say("reading the guest kernel's profile");
         const auto profile = profile_from_image(image);
         if (!profile)
-            return fail(ErrorCode::unsupported_guest, profile.error().message);
+            return fail(ErrorCode::unsupported_guest, profile.error().message,
+                        "the guest needs a Linux kernel with BTF; name its image, or a profile made from one, with "
+                        "--profile");
         profile_ = *profile;
         return {};
     }
@@ -114,11 +119,11 @@ class Protector {
             if (!link)
                 return tl::unexpected(link.error());
             if (link->instance() == own.instance)
-                return fail(ErrorCode::bad_backups, host + " is this host itself: a backup must be another one");
+                return fail(ErrorCode::bad_backups, host + " is this host itself", other_hosts);
             for (const auto& other : links_)
                 if (other.instance() == link->instance() || other.host() == link->host())
                     return fail(ErrorCode::bad_backups,
-                                "backups " + other.host() + " and " + host + " are one host");
+                                "backups " + other.host() + " and " + host + " are one host", other_hosts);
             links_.push_back(std::move(*link));
         }
         return {};
