@@ -56,10 +56,8 @@ typedef struct {
 
 #define PAGE_SIZE 4096UL
 #define PAGE_MASK (~(PAGE_SIZE - 1))
-#define __user
 #define cf_check
 #define XENLOG_WARNING ""
-#define _VPF_blocked_in_xen 5
 #define SCHEDULE_SOFTIRQ 1
 #define MILLISECS(ms) ((s_time_t)(ms) * 1000000)
 #define PFEC_write_access 2u
@@ -107,6 +105,8 @@ static inline bool test_and_clear_bit(int bit, void *word)
     return was;
 }
 
+#define __user
+#define _VPF_blocked_in_xen 5
 #define current harness_current()
 #define gprintk(level, ...) harness_log(__VA_ARGS__)
 #define smp_mb() __sync_synchronize()

@@ -88,7 +88,7 @@ class TableTest : public RecordTest, public testing::WithParamInterface<Row> {
             if (arg >= P && arg < P + 16)
                 arg = buffer + (arg - P) * PAGE_SIZE;
         if (const auto* call = tripod_call(row.nr); call->fd_arg >= 0)
-            row.args[static_cast<unsigned>(call->fd_arg)] = s;
+            row.args.at(static_cast<std::size_t>(int{call->fd_arg})) = s;
         return row.args;
     }
 };
