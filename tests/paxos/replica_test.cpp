@@ -283,6 +283,63 @@ TEST_F(ReplicaTest, TheLongestLogIsAdopted) {
     EXPECT_EQ(texts(at(2)), texts(at(3)));
 }
 
+TEST_F(ReplicaTest, WhoAbstainsVotesAndStoresButNeverLeads) {
+    found(3);
+    ASSERT_TRUE(leader());
+    at(2).replica->abstain();
+    // It even has the longest log: the other one must take that over.
+    network_.set_path(ReplicaId(1), ReplicaId(3), false);
+    for (int i = 0; i < 20; ++i)
+        ASSERT_TRUE(at(1).replica->propose(bytes_of("entry " + std::to_string(i))));
+    at(1).replica->flush(network_.now());
+    run(300us);
+    ASSERT_GT(at(2).replica->last_index(), at(3).replica->last_index());
+    kill(1);
+    ASSERT_EQ(leader(), &at(3));
+    run(10ms);
+    EXPECT_EQ(at(3).applied.size(), 20u);
+    EXPECT_EQ(texts(at(2)), texts(at(3)));
+    EXPECT_EQ(at(2).replica->counters().elections, 0u);
+}
+
+TEST_F(ReplicaTest, WhoAbstainsAloneLeavesTheGroupWithoutALeader) {
+    found(3);
+    ASSERT_TRUE(leader());
+    at(2).replica->abstain();
+    at(3).replica->abstain();
+    kill(1);
+    run(20 * config_.timing.election_timeout_max);
+    for (const int each : {2, 3})
+        EXPECT_EQ(at(each).replica->role(), Role::follower);
+}
+
+TEST_F(ReplicaTest, ALeaderThatAbstainsStepsDownAndLosesNothing) {
+    found(3);
+    ASSERT_TRUE(leader());
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("before")));
+    run(5ms);
+    const Nanoseconds lease = at(1).replica->lease_deadline();
+    ASSERT_GT(lease, network_.now());
+    at(1).replica->abstain();
+    run(1ms);
+    EXPECT_EQ(at(1).replica->role(), Role::follower);
+    const auto refused = at(1).replica->propose(bytes_of("late"));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), ProposeError::not_leader);
+    while (network_.now() < lease) {
+        for (const int other : {2, 3})
+            ASSERT_NE(at(other).replica->role(), Role::leader) << "the lease that was granted still runs";
+        run(100us);
+    }
+    Member* next = leader();
+    ASSERT_TRUE(next);
+    EXPECT_NE(next, &at(1));
+    ASSERT_TRUE(next->replica->propose(bytes_of("after")));
+    run(20ms);
+    for (const int each : {1, 2, 3})
+        EXPECT_EQ(texts(at(each)), (std::vector<std::string>{"before", "after"}));
+}
+
 TEST_F(ReplicaTest, AStoppedLeaderComesBackAsAFollowerAndCommitsNothing) {
     found(3);
     ASSERT_TRUE(leader());

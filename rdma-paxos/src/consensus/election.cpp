@@ -143,7 +143,22 @@ void Replica::Impl::follow_owner() {
     }
 }
 
+// A leader that gives up shuts its followers out at once: they must not go on counting on what it may still send.
+void Replica::Impl::stand_back() {
+    if (role_ == Role::leader) {
+        (void)fence();
+        become_follower(term_, nobody);
+    } else if (role_ == Role::candidate)
+        abandon_candidacy();
+    else if (role_ == Role::pre_candidate)
+        set_role(Role::follower, term_);
+    if (now_ >= election_deadline_)
+        reset_election_timer();
+}
+
 void Replica::Impl::run_election() {
+    if (abstains_)
+        stand_back();
     if (role_ == Role::leader) {
         answer_doubts();
         return;

@@ -222,6 +222,9 @@ tl::expected<Index, ProposeError> Replica::propose(Bytes body) {
 void Replica::flush(Nanoseconds now) {
     impl_->flush(now);
 }
+void Replica::abstain() {
+    impl_->abstain();
+}
 Nanoseconds Replica::next_deadline() const {
     return impl_->next_deadline();
 }

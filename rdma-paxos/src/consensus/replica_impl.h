@@ -31,6 +31,7 @@ class Replica::Impl {
     void tick(Nanoseconds now);
     tl::expected<Index, ProposeError> propose(Bytes body);
     void flush(Nanoseconds now);
+    void abstain() { abstains_ = true; }
     Nanoseconds next_deadline() const;
     Nanoseconds lease_deadline() const;
     PeerStatus status_of(ReplicaId id) const;
@@ -107,6 +108,7 @@ class Replica::Impl {
     void run_election();
     void observe_terms();
     void start_doubt();
+    void stand_back();
     void answer_doubts();
     void start_candidacy();
     void continue_candidacy();
@@ -182,6 +184,7 @@ class Replica::Impl {
     std::uint64_t applied_published_ = 0;
 
     // Elections.
+    bool abstains_ = false; ///< never leads; set once
     LeaderCell seen_cell_;
     Nanoseconds leader_heard_ = never;
     ReplicaId leader_heard_from_;
