@@ -108,7 +108,7 @@ struct xen_domctl_tripod {
     uint32_t interface_version;     /* IN: TRIPOD_INTERFACE_VERSION (else EOPNOTSUPP); OUT: Xen's */
     union {
         struct {
-            uint32_t ring_pages;    /* IN: pages of each of the two rings, a power of two, 16..4096 */
+            uint32_t ring_pages;    /* IN: pages of each of the two rings, a power of two, 64..4096 */
             uint32_t evtchn_port;   /* OUT: to bind interdomain; both directions go through it */
         } enable;
         struct tripod_profile profile;
