@@ -240,7 +240,7 @@ int run_threads(const Settings& settings) {
 
 } // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     Settings settings;
     settings.member.fabric = "shm";
     CLI::App app{"Commit latency of rdma-paxos against the bare fabric."};
@@ -260,4 +260,7 @@ int main(int argc, char** argv) {
     if (settings.member.initial_leader == 0)
         settings.member.initial_leader = static_cast<unsigned>(std::atoi(settings.member.peers.front().c_str()));
     return run_station(settings.member, settings);
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "rdma-paxos-bench: %s\n", error.what());
+    return 1;
 }

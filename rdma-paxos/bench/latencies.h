@@ -4,6 +4,7 @@
 #include "rdma_paxos/types.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace rdma_paxos::bench {
@@ -24,7 +25,7 @@ class Latencies {
             std::sort(values_.begin(), values_.end());
         sorted_ = true;
         const auto last = double(values_.size() - 1);
-        return double(values_[static_cast<std::size_t>(last * percent / 100 + 0.5)].count()) / 1000;
+        return double(values_[static_cast<std::size_t>(std::lround(last * percent / 100))].count()) / 1000;
     }
 
   private:

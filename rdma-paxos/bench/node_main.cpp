@@ -44,7 +44,7 @@ struct Printer final : Listener {
 
 } // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     bench::MemberOptions options;
     double seconds = 0;
     std::uint64_t rate = 100;
@@ -115,4 +115,7 @@ int main(int argc, char** argv) {
     }
     printer.print("end", fmt::format("digest {:016x} of {} entries", printer.digest, printer.count));
     return 0;
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "rdma-paxos-node: %s\n", error.what());
+    return 1;
 }

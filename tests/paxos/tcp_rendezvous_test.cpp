@@ -31,7 +31,7 @@ class TcpRendezvousTest : public testing::Test {
     }
 
     std::unique_ptr<Rendezvous> join(TcpRendezvousHub& at, const GroupId& group, ReplicaId self,
-                                     std::map<ReplicaId, std::uint16_t> ports) {
+                                     const std::map<ReplicaId, std::uint16_t>& ports) {
         std::map<ReplicaId, TcpAddress> peers;
         for (const auto& [id, port] : ports)
             peers[id] = {"127.0.0.1", port};

@@ -99,8 +99,8 @@ class Replica {
     /// Sends what was proposed, as far as max_in_flight allows; the rest follows with the completions.
     void flush(Nanoseconds now);
 
-    /// From the next tick on this replica never leads: it goes on storing, committing and voting, but does not stand,
-    /// and if it leads it steps down and leaves the field to the others. For good.
+    /// From the next tick on this replica never leads: it goes on storing, committing and voting, but does not
+    /// stand, and if it leads it steps down and leaves the field to the others. For good.
     void abstain();
 
     /// When tick() must be called at the latest. Before that, only completions (Fabric::event_fds) matter.

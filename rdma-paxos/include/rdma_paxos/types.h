@@ -21,7 +21,7 @@ class Strong {
     constexpr explicit Strong(Rep value) : value_(value) {}
     constexpr Rep value() const { return value_; }
     constexpr Strong next() const { return Strong(static_cast<Rep>(value_ + 1)); }
-    friend constexpr auto operator<=>(Strong, Strong) = default;
+    friend constexpr auto operator<=>(Strong, Strong) = default; // NOLINT(modernize-use-nullptr): clang-tidy 14
 
   private:
     Rep value_ = 0;

@@ -28,7 +28,8 @@ class VerbsDevice {
 };
 
 /// Registers and locks the memory, and creates two queue pairs per peer.
-tl::expected<std::unique_ptr<Fabric>, Error> make_verbs_fabric(std::shared_ptr<VerbsDevice> device, ReplicaId self,
+tl::expected<std::unique_ptr<Fabric>, Error> make_verbs_fabric(const std::shared_ptr<VerbsDevice>& device,
+                                                               ReplicaId self,
                                                                const std::vector<ReplicaId>& members,
                                                                const MemoryLayout& layout);
 

@@ -5,19 +5,18 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <source_location>
 
 namespace rdma_paxos {
 
-[[noreturn]] inline void broken_invariant(const char* what, const std::source_location& where) {
-    std::fprintf(stderr, "rdma-paxos: broken invariant: %s (%s:%u)\n", what, where.file_name(), where.line());
+[[noreturn]] inline void broken_invariant(const char* what, const char* file, int line) {
+    std::fprintf(stderr, "rdma-paxos: broken invariant: %s (%s:%d)\n", what, file, line);
     std::abort();
 }
 
-inline void invariant(bool holds, const char* what,
-                      const std::source_location& where = std::source_location::current()) {
+inline void invariant(bool holds, const char* what, const char* file = __builtin_FILE(),
+                      int line = __builtin_LINE()) {
     if (!holds) [[unlikely]]
-        broken_invariant(what, where);
+        broken_invariant(what, file, line);
 }
 
 } // namespace rdma_paxos

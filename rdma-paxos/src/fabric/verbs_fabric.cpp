@@ -374,7 +374,8 @@ void VerbsFabric::arm() {
 
 } // namespace
 
-tl::expected<std::unique_ptr<Fabric>, Error> make_verbs_fabric(std::shared_ptr<VerbsDevice> device, ReplicaId self,
+tl::expected<std::unique_ptr<Fabric>, Error> make_verbs_fabric(const std::shared_ptr<VerbsDevice>& device,
+                                                               ReplicaId self,
                                                                const std::vector<ReplicaId>& members,
                                                                const MemoryLayout& layout) {
     auto opened = std::dynamic_pointer_cast<OpenedDevice>(device);

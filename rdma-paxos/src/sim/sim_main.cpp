@@ -8,7 +8,7 @@
 #include <chrono>
 #include <fmt/format.h>
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     using namespace rdma_paxos;
     std::uint64_t seeds = 1000;
     std::uint64_t start = 1;
@@ -59,4 +59,7 @@ int main(int argc, char** argv) {
         ran, failures, double(faults) / n, double(leaders) / n, double(proposals) / n, double(committed) / n,
         std::chrono::duration<double>(simulated).count() / n, 100 * double(live) / n, n / seconds);
     return failures == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+    std::fprintf(stderr, "rdma-paxos-sim: %s\n", error.what());
+    return 1;
 }
