@@ -36,7 +36,7 @@ unit: $(PACKAGES_STAMP) $(UNIT_TESTS) ## run the unit tests alone
 lint: $(PACKAGES_STAMP) ## check the sources: layout, code, scripts, licences
 	@scripts/lint
 print-cppflags:
-	@echo $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter -std=%,$(CXXFLAGS))
+	@echo $(filter-out -MMD -MP,$(CPPFLAGS)) -isystem /usr/include/libnl3 -D__XEN_TOOLS__ -std=gnu++20
 
 .PHONY: test
 test: unit lab-test ## run all tests

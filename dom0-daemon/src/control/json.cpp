@@ -173,7 +173,7 @@ std::optional<Json> parse_object(std::string_view text) {
     return json;
 }
 
-std::string text_or(const Json& json, const char* name, std::string otherwise) {
+std::string text_or(const Json& json, const char* name, const std::string& otherwise) {
     const Json& m = member(json, name);
     return m.is_string() ? m.get<std::string>() : otherwise;
 }

@@ -51,7 +51,7 @@ Result<void> trace_unprotected(vm::Context& context, const std::string& vm, Trac
     xen::RecordRing ring(control, (*xen)->memory().record);
     if (auto paused = (*toolstack)->pause(*domid); !paused)
         return tl::unexpected(vm::as_error(paused.error()));
-    const auto set = (*xen)->set_mode(TRIPOD_MODE_trace, 0);
+    auto set = (*xen)->set_mode(TRIPOD_MODE_trace, 0);
     if (auto runs = (*toolstack)->unpause(*domid); !runs)
         return tl::unexpected(vm::as_error(runs.error()));
     if (!set)

@@ -25,7 +25,7 @@ struct FreeLink {
 };
 using Link = std::unique_ptr<rtnl_link, FreeLink>;
 
-tl::unexpected<Error> failed(std::string what, int status) {
+tl::unexpected<Error> failed(std::string_view what, int status) {
     return fail(ErrorCode::other, fmt::format("{}: {}", what, nl_geterror(status)),
                 -status == NLE_PERM ? "run the daemon as root" : "");
 }

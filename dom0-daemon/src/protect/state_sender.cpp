@@ -101,7 +101,7 @@ Result<void> send_state(vm::Context& context, vm::PrimaryVm& vm, std::vector<Bac
     }
     // After a failure the save has nobody to write to any more, fails too, and resumes the guest.
     in.reset();
-    const auto saved = saver.join();
+    auto saved = saver.join();
     if (!sent)
         return sent;
     if (!saved)
