@@ -65,10 +65,9 @@ TEST_F(ControlTest, RequestsReachTheServiceAndAnswersComeBackWhole) {
     EXPECT_EQ(service.protects[0].bridge, "xenbr1");
     EXPECT_EQ(to_json(vm_status_from(*result)), to_json(tripod::testing::sample_status()));
 
-    ASSERT_TRUE(call(path, FailoverRequest{"3", true, false}));
+    ASSERT_TRUE(call(path, FailoverRequest{"3", true}));
     EXPECT_EQ(service.failovers.at(0).vm, "3");
     EXPECT_TRUE(service.failovers[0].isolated);
-    EXPECT_FALSE(service.failovers[0].force);
 
     EXPECT_EQ((*call(path, ListRequest{}))["vms"].size(), 1u);
     EXPECT_EQ(info_from(*call(path, InfoRequest{})).xen_version, "4.17.5");

@@ -24,7 +24,7 @@ struct Options {
     std::vector<std::string> backups;
     std::string profile, bridge;
     std::string topic;
-    bool quiet = false, json = false, isolated = false, force = false;
+    bool quiet = false, json = false, isolated = false;
     TraceOptions trace;
 };
 
@@ -131,7 +131,6 @@ class Command {
         takes_vm(failover);
         failover->add_flag("--isolated", options_.isolated,
                            "Go live without the network, which stays with the primary: for drills and checks");
-        failover->add_flag("--force", options_.force, "Even if the primary still answers; it is fenced first");
         is_long(failover);
 
         CLI::App* info = subcommand("info", "Show versions and settings of this host's daemon");
@@ -154,7 +153,7 @@ class Command {
         if (name == "status")
             return control::StatusRequest{options_.vm};
         if (name == "failover")
-            return FailoverRequest{options_.vm, options_.isolated, options_.force};
+            return FailoverRequest{options_.vm, options_.isolated};
         return control::InfoRequest{};
     }
 

@@ -42,7 +42,7 @@ InfoReply info_from(const Json& json);
 TraceStart trace_start_from(const Json& json);
 Error error_from(const Json& json);
 
-std::string text_or(const Json& json, const char* member, std::string otherwise = {});
+std::string text_or(const Json& json, const char* member, const std::string& otherwise = {});
 template <typename Integer>
 Integer number_or(const Json& json, const char* member, Integer otherwise) {
     const auto it = json.is_object() ? json.find(member) : json.end();

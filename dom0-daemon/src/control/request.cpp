@@ -96,7 +96,7 @@ struct ToJson {
     Json operator()(const ListRequest&) const { return {{"op", "list"}}; }
     Json operator()(const StatusRequest& r) const { return {{"op", "status"}, {"vm", r.vm}}; }
     Json operator()(const FailoverRequest& r) const {
-        return {{"op", "failover"}, {"vm", r.vm}, {"isolated", r.isolated}, {"force", r.force}};
+        return {{"op", "failover"}, {"vm", r.vm}, {"isolated", r.isolated}};
     }
     Json operator()(const TraceRequest& r) const {
         Json json{{"op", "trace"}, {"vm", r.vm}, {"net", r.filter.net}, {"count", r.filter.count}};
@@ -135,7 +135,7 @@ Result<Request> request_from(std::string_view text) {
     if (op == "status")
         return m.finish(StatusRequest{m.vm()});
     if (op == "failover") {
-        FailoverRequest r{m.vm(), m.flag("isolated"), m.flag("force")};
+        FailoverRequest r{m.vm(), m.flag("isolated")};
         return m.finish(std::move(r));
     }
     if (op == "trace") {

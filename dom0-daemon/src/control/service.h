@@ -53,7 +53,6 @@ struct FailoverRequest {
     std::string vm;
     bool isolated = false; // go live here without moving the network: for drills and checks. The group goes on
                            // without this replica, and its VM can reach nobody.
-    bool force = false;    // even if the primary still answers (it is fenced first) or this replica lags
 };
 
 // ---------------------------------------------------------------- answers

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/plain_trace.h"
 #include "peer/connection.h"
+#include "protect/backup_link.h"
 #include "protect/protector.h"
 #include "vm/backup_vm.h"
 #include "vm/primary_vm.h"
@@ -46,6 +47,7 @@ Daemon::Daemon(vm::Context& context) : context_(context) {
     incoming_.admit = [this](const std::shared_ptr<vm::BackupVm>& vm) { return registry_.add(vm); };
     incoming_.dismiss = [this](const std::shared_ptr<vm::BackupVm>& vm) { registry_.remove(vm); };
     incoming_.diverged = [this](const peer::Diverged& notice) { note_diverged(notice); };
+    incoming_.hand_over = [this](const peer::HandOver& request) { return hand_over(request); };
     incoming_.tell_primary = [this](const vm::BackupVm& vm, const std::string& detail) {
         tell_primary(vm, detail);
     };
@@ -133,8 +135,15 @@ Result<VmStatus> Daemon::failover(const FailoverRequest& request, Progress& prog
     if (!backup)
         return fail(ErrorCode::not_now, request.vm + " runs here: this host is its primary",
                     "run \"tripod failover\" on a backup host");
-    if (auto done = request.isolated ? backup->go_live_isolated(progress) : backup->wait_for_takeover(progress);
-        !done)
+    if (request.isolated) {
+        if (auto done = backup->go_live_isolated(progress); !done)
+            return tl::unexpected(done.error());
+        return backup->status();
+    }
+    if (backup->primary_alive())
+        if (auto asked = ask_for(*backup, progress); !asked)
+            return tl::unexpected(asked.error());
+    if (auto done = backup->wait_for_takeover(progress); !done)
         return tl::unexpected(done.error());
     return backup->status();
 }
@@ -182,6 +191,33 @@ void Daemon::note_diverged(const peer::Diverged& notice) {
     const auto vm = std::dynamic_pointer_cast<vm::PrimaryVm>(registry_.find(notice.vm));
     if (vm && vm->group_key() == notice.group)
         vm->note_diverged(notice.host, notice.detail);
+}
+
+Result<void> Daemon::hand_over(const peer::HandOver& request) {
+    const auto vm = std::dynamic_pointer_cast<vm::PrimaryVm>(registry_.find(request.vm));
+    if (!vm || vm->group_key() != request.group)
+        return fail(ErrorCode::not_now, request.vm + " does not run here, or its protection has ended");
+    const Busy busy(vm);
+    if (!busy)
+        return busy.error();
+    return vm->hand_over(request.replica);
+}
+
+Result<void> Daemon::ask_for(vm::BackupVm& vm, Progress& progress) {
+    if (auto able = vm.fit_to_lead(); !able)
+        return able;
+    const std::string& primary = vm.prepared().primary;
+    const auto at = peer_address(context_.config, primary);
+    if (!at)
+        return tl::unexpected(at.error());
+    progress.say("asking " + primary + " to hand " + vm.name() + " over");
+    auto link = protect::BackupLink::open(primary, at->address, at->port, protect::make_hello(context_),
+                                          context_.config.connect_timeout);
+    if (!link)
+        return fail(ErrorCode::not_now,
+                    "the primary of " + vm.name() + " is alive, but cannot be asked: " + link.error().message,
+                    "check the network between the hosts");
+    return link->hand_over({vm.name(), vm.group_key(), vm.prepared().replica}, progress);
 }
 
 void Daemon::clean_up_leftovers() {

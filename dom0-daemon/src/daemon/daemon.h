@@ -43,6 +43,9 @@ class Daemon final : public Service {
     Result<std::shared_ptr<vm::ReplicaVm>> find(const std::string& vm);
     void tell_primary(const vm::BackupVm& vm, const std::string& detail);
     void note_diverged(const peer::Diverged& notice);
+    // On the primary, and on the backup that asks it.
+    Result<void> hand_over(const peer::HandOver& request);
+    Result<void> ask_for(vm::BackupVm& vm, Progress& progress);
 
     vm::Context& context_;
     Registry registry_;

@@ -230,6 +230,19 @@ Result<Diverged> parse_diverged(std::string_view text) {
     });
 }
 
+std::string to_json(const HandOver& request) {
+    return json{
+        {"op", "hand_over"}, {"vm", request.vm}, {"group", hex(request.group)}, {"replica", request.replica}}
+        .dump();
+}
+
+Result<HandOver> parse_hand_over(std::string_view text) {
+    return parse(text, "request", [](const json& object) {
+        return HandOver{text_in(object, "vm", name_max), from_hex<GroupKey>(object.at("group").get<std::string>()),
+                        static_cast<uint8_t>(number_in(object, "replica", UINT8_MAX))};
+    });
+}
+
 std::string error_json(const Error& error) {
     return json{{"code", static_cast<unsigned>(error.code)}, {"message", error.message}, {"remedy", error.remedy}}
         .dump(-1, ' ', false, json::error_handler_t::replace);

@@ -80,12 +80,20 @@ struct Diverged {
     std::string detail;
 };
 
+// {"op": "hand_over"}: a backup asks the primary to pass the VM on to it. Answered once the group has decided so.
+struct HandOver {
+    std::string vm;
+    GroupKey group{};
+    uint8_t replica = 0; // the sender's id in the group
+};
+
 std::string to_json(const Hello& hello);
 std::string to_json(const Prepare& prepare);
 std::string to_json(const Prepared& prepared);
 std::string to_json(const Start& start);
 std::string to_json(const StateEnd& end);
 std::string to_json(const Diverged& diverged);
+std::string to_json(const HandOver& request);
 std::string error_json(const Error& error);
 
 // The "op" of a request.
@@ -96,6 +104,7 @@ Result<Prepared> parse_prepared(std::string_view text);
 Result<Start> parse_start(std::string_view text);
 Result<StateEnd> parse_state_end(std::string_view text);
 Result<Diverged> parse_diverged(std::string_view text);
+Result<HandOver> parse_hand_over(std::string_view text);
 // The error that the other side sent; `host` is put before its message.
 Error parse_error(std::string_view text, const std::string& host);
 

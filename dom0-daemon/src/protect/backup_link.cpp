@@ -120,4 +120,10 @@ Result<void> BackupLink::confirm(Progress& progress) {
     return {};
 }
 
+Result<void> BackupLink::hand_over(const peer::HandOver& request, Progress& progress) {
+    if (auto frame = ask(peer::to_json(request), answer_timeout, progress); !frame)
+        return tl::unexpected(frame.error());
+    return {};
+}
+
 } // namespace tripod::protect

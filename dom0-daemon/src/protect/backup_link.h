@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The primary's conversation with one backup host while a VM is being protected. Blocking; one thread at a time.
+// The conversation with another host's daemon: the primary's with a backup host while a VM is being protected, and
+// a backup's with the primary when it wants the VM. Blocking; one thread at a time.
 #pragma once
 
 #include <memory>
@@ -35,6 +36,8 @@ class BackupLink {
     Result<void> begin_state();
     Result<void> restored(Progress& progress);
     Result<void> confirm(Progress& progress);
+    // To the primary's daemon, for once.
+    Result<void> hand_over(const peer::HandOver& request, Progress& progress);
 
   private:
     BackupLink(peer::Connection connection, peer::Hello hello)

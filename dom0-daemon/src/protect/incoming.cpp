@@ -205,6 +205,14 @@ Result<std::string> IncomingSession::handle_request(const wire::Frame& frame) {
         return start(frame);
     if (*op == "confirm")
         return confirm();
+    if (*op == "hand_over") {
+        const auto request = peer::parse_hand_over(frame.text());
+        if (!request)
+            return tl::unexpected(request.error());
+        if (auto done = registry_.hand_over(*request); !done)
+            return tl::unexpected(done.error());
+        return std::string("{}");
+    }
     return fail(ErrorCode::protocol, "unknown request \"" + *op + "\"");
 }
 

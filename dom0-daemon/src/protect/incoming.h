@@ -25,6 +25,8 @@ struct IncomingRegistry {
     std::function<void(const std::shared_ptr<vm::BackupVm>&)> dismiss;
     // A backup's notice that its copy strayed.
     std::function<void(const peer::Diverged&)> diverged;
+    // A backup's wish to become the primary: returns when the group has decided so. Blocks for seconds.
+    std::function<Result<void>(const peer::HandOver&)> hand_over;
     vm::BackupVm::TellPrimary tell_primary;
 };
 

@@ -68,7 +68,8 @@ void BackupPump::step(Log& log, Nanoseconds now) {
         return;
     follow_applied();
     wake_waiters(now);
-    const bool may = promotable_ && !closed() && !broken_ && unfit() == 0;
+    // Drained first: a VM that strays on the last stretch must leave the field to another one.
+    const bool may = promotable_ && !closed() && !broken_ && unfit() == 0 && ring_->drained();
     if (!log.leading())
         proposed_promotion_ = false;
     else if (may && !proposed_promotion_)

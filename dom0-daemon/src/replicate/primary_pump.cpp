@@ -27,9 +27,11 @@ void PrimaryPump::step(Log& log, Nanoseconds now) {
         return;
     if (!log.leading()) {
         // The lease runs out by itself; records stay in the ring until somebody leads.
-        led_ = false;
+        led_ = proposed_handover_ = false;
         return;
     }
+    if (proposed_handover_)
+        return;
     if (!led_) {
         if (!propose_again(log))
             return;
@@ -45,6 +47,8 @@ void PrimaryPump::step(Log& log, Nanoseconds now) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!blocked_ && ring_.pending())
         drain(log);
+    if (handing_to_ && !broken_ && !blocked_)
+        proposed_handover_ = log.propose(encode_promoted(*handing_to_)) == Log::Proposed::yes;
     wake_waiters(now);
 }
 
@@ -149,7 +153,15 @@ bool PrimaryPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxo
     return true;
 }
 
+void PrimaryPump::hold_outputs(bool hold) {
+    held_ = hold;
+    if (hold)
+        store(control_.lease_deadline_ns, 0);
+}
+
 void PrimaryPump::publish_lease(const Log& log, Nanoseconds now) {
+    if (held_)
+        return;
     const uint64_t deadline = clock_.not_after(log.lease_deadline());
     const uint64_t published = load(control_.lease_deadline_ns);
     if (deadline <= published)

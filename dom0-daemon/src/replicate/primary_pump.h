@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "replicate/entry.h"
@@ -34,6 +35,14 @@ class PrimaryPump final : public Pump {
 
     uint64_t commit_seq() const { return commit_seq_; }
 
+    // Takes the lease back from Xen, or lets it run again: without it no output passes. Reversible.
+    void hold_outputs(bool hold);
+    // Passes the VM on to the group's replica `to`: once the record ring is drained into the log, step() proposes
+    // its promotion, and takes no further records. Outputs are held by then. Not reversible: from here on only the
+    // log says where the VM lives.
+    void hand_over(uint8_t to) { handing_to_ = to; }
+    bool handing_over() const { return handing_to_.has_value(); }
+
   private:
     bool propose_again(Log& log);
     bool drain(Log& log);
@@ -55,10 +64,13 @@ class PrimaryPump final : public Pump {
     std::deque<Uncommitted> uncommitted_;
     uint64_t next_seq_; // of the next record read from the ring
     uint64_t commit_seq_;
-    bool led_ = false;        // at the last step
-    bool flowing_ = false;    // the last step found records
-    bool blocked_ = false;    // the log had no room at the last step
-    bool progressed_ = false; // something that a thread may wait for has changed since the last kick
+    std::optional<uint8_t> handing_to_;
+    bool held_ = false;              // outputs are
+    bool proposed_handover_ = false; // under this leadership
+    bool led_ = false;               // at the last step
+    bool flowing_ = false;           // the last step found records
+    bool blocked_ = false;           // the log had no room at the last step
+    bool progressed_ = false;        // something that a thread may wait for has changed since the last kick
     Nanoseconds last_drain_{}, last_kick_{};
 };
 

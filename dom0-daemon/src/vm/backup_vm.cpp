@@ -86,7 +86,7 @@ void BackupVm::watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds) {
     if (over_)
         return;
     watch_role(replica);
-    watch_fitness();
+    watch_fitness(replica);
     const bool taken_by_other = pump_.promoted() && *pump_.promoted() != self_;
     if (pump_.dissolved() || taken_by_other) {
         over_ = true;
@@ -129,11 +129,12 @@ std::string BackupVm::divergence_text() {
            std::to_string(d.expected) + ", found " + std::to_string(d.found);
 }
 
-void BackupVm::watch_fitness() {
+void BackupVm::watch_fitness(rdma_paxos::Replica& replica) {
     if (told_unfit_ || life_ != Life::following || (pump_.unfit() == 0 && !pump_.broken()))
         return;
     told_unfit_ = true;
     pump_.allow_promotion(false);
+    replica.abstain(); // while it led and did nothing, nobody fit could
     const std::string detail = divergence_text();
     event(event::diverged, context_.config.host + ": " + detail);
     context_.tasks.start("tell:" + name_,
@@ -168,14 +169,14 @@ void BackupVm::take_over_network() {
     failover::TakeoverPlan plan{name_, domid_, config->vifs, prepare_.bridges, std::move(connections)};
     const auto moved = failover::take_over_network(
         plan, [this] { return context_.tasks.stopping(); },
-        [this] {
+        [&] {
             event(event::network_moved);
+            if (auto renamed = (*toolstack)->rename(domid_, name_); !renamed)
+                event(event::failed, renamed.error().what);
             life_ = Life::network_moved;
         });
     if (!moved)
         event(event::failed, moved.error().message);
-    if (auto renamed = (*toolstack)->rename(domid_, name_); !renamed)
-        event(event::failed, renamed.error().what);
 }
 
 Result<void> BackupVm::go_live_isolated(Progress& progress) {
@@ -226,12 +227,20 @@ bool BackupVm::primary_alive() {
     return alive;
 }
 
-Result<void> BackupVm::wait_for_takeover(Progress& progress) {
+Result<void> BackupVm::fit_to_lead() {
     if (life_ == Life::isolated)
         return fail(ErrorCode::not_now, name_ + " went live isolated and is no member of the group");
-    if (life_ == Life::following && primary_alive())
-        return fail(ErrorCode::not_now, "the primary of " + name_ + " still answers",
-                    "stop its host, or use --isolated to check this replica");
+    if (!confirmed_)
+        return fail(ErrorCode::not_now, name_ + " is still being copied");
+    if (told_unfit_)
+        return fail(ErrorCode::not_now, "the replica of " + name_ + " strayed from the log",
+                    "see \"tripod status " + name_ + "\"");
+    return {};
+}
+
+Result<void> BackupVm::wait_for_takeover(Progress& progress) {
+    if (auto fit = fit_to_lead(); !fit)
+        return fit;
     const auto until = std::chrono::steady_clock::now() + takeover_timeout;
     while (life_ != Life::network_moved) {
         if (finished())

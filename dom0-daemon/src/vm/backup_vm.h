@@ -37,7 +37,9 @@ class BackupVm final : public ReplicaVm {
 
     // Goes live without the network and without the group. Blocks until the log that has arrived is drained.
     Result<void> go_live_isolated(Progress& progress);
-    // Until this replica is live on the network; not_now while its primary is alive.
+    // Why it cannot be made the primary now: isolated already, strayed from the log, not confirmed yet.
+    Result<void> fit_to_lead();
+    // Until this replica is live on the network.
     Result<void> wait_for_takeover(Progress& progress);
     // It went live here, isolated or not.
     bool runs_here() const;
@@ -62,7 +64,7 @@ class BackupVm final : public ReplicaVm {
 
     void watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds now);
     void watch_role(rdma_paxos::Replica& replica);
-    void watch_fitness();
+    void watch_fitness(rdma_paxos::Replica& replica);
     void go_live();
     void take_over_network();
     std::string divergence_text();
@@ -76,7 +78,8 @@ class BackupVm final : public ReplicaVm {
 
     // Of the group's thread.
     rdma_paxos::Role last_role_ = rdma_paxos::Role::follower;
-    bool told_unfit_ = false, over_ = false;
+    std::atomic<bool> told_unfit_ = false; // and read by others
+    bool over_ = false;
 };
 
 } // namespace tripod::vm

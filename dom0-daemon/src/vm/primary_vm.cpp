@@ -12,6 +12,8 @@ namespace {
 
 constexpr Milliseconds clock_sample_interval{500};
 constexpr Milliseconds dissolve_timeout{5000};
+constexpr Milliseconds handover_timeout{10'000};
+constexpr Milliseconds hearing_timeout{3'000};
 constexpr Milliseconds look_interval{20};
 
 } // namespace
@@ -165,7 +167,7 @@ void PrimaryVm::watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds now
     if (leading != was_leading_ && established_) {
         // Xen holds the guest's outputs back by the lease; what the guest kernel sends by itself is stopped here.
         event(leading ? "leading" : "fenced");
-        set_network(leading);
+        set_network(leading && !pump_->handing_over());
     }
     was_leading_ = leading;
     if (leading)
@@ -186,14 +188,70 @@ void PrimaryVm::watch_backups(rdma_paxos::Replica& replica) {
 
 void PrimaryVm::set_network(bool on) {
     network_wanted_ = on;
-    context_.tasks.start("net:" + name_, [self = shared_from_this(), this] {
-        const std::lock_guard lock(network_mutex_);
-        for (const auto& [devid, bridge] : bridges_) {
-            const auto& wanted = network_wanted_ ? bridge : context_.config.isolated_bridge;
-            if (auto moved = net::move_to_bridge(xen::Vif::device_name(domid_, devid), wanted); !moved)
-                log::error("{}: {}", name_, moved.error().message);
+    context_.tasks.start("net:" + name_, [self = shared_from_this(), this] { move_network(); });
+}
+
+void PrimaryVm::move_network() {
+    const std::lock_guard lock(network_mutex_);
+    for (const auto& [devid, bridge] : bridges_) {
+        const auto& wanted = network_wanted_ ? bridge : context_.config.isolated_bridge;
+        if (auto moved = net::move_to_bridge(xen::Vif::device_name(domid_, devid), wanted); !moved)
+            log::error("{}: {}", name_, moved.error().message);
+    }
+}
+
+Result<void> PrimaryVm::check_successor(uint8_t to) {
+    Result<void> able;
+    group_->run([&](rdma_paxos::Replica* replica) {
+        const std::string host = host_of(rdma_paxos::ReplicaId(to));
+        if (!established_ || replica == nullptr || replica->role() != rdma_paxos::Role::leader || pump_->broken() ||
+            pump_->closed() || pump_->handing_over()) {
+            able = fail(ErrorCode::not_now, name_ + " cannot be handed over: its group has no leader here");
+            return;
         }
+        const auto peer = replica->peer(rdma_paxos::ReplicaId(to));
+        if (host.empty() || to == self_ || !peer.alive || peer.lagging || peer.replaced)
+            able = fail(ErrorCode::not_now, host + " does not follow the log of " + name_);
+        else if (diverged_.contains(host))
+            able = fail(ErrorCode::not_now, "the replica of " + name_ + " on " + host + " strayed from the log");
     });
+    return able;
+}
+
+// Nothing leaves this VM any more before the word is proposed that lets another one speak: neither what its
+// processes send (the lease is taken back) nor what its kernel sends (the vifs are moved away).
+Result<void> PrimaryVm::hand_over(uint8_t to) {
+    if (auto able = check_successor(to); !able)
+        return able;
+    event("handover", host_of(rdma_paxos::ReplicaId(to)));
+    bool proposing = false;
+    group_->run([&](rdma_paxos::Replica*) { pump_->hold_outputs(true); });
+    network_wanted_ = false;
+    move_network();
+    auto able = check_successor(to);
+    group_->run([&](rdma_paxos::Replica* replica) {
+        proposing = able && replica != nullptr && replica->role() == rdma_paxos::Role::leader;
+        if (proposing)
+            pump_->hand_over(to);
+        else
+            pump_->hold_outputs(false);
+    });
+    if (!proposing) {
+        set_network(true);
+        return able ? fail(ErrorCode::not_now, name_ + " has lost its leadership") : able;
+    }
+    const auto until = std::chrono::steady_clock::now() + handover_timeout;
+    while (std::chrono::steady_clock::now() < until) {
+        std::optional<uint8_t> decided;
+        group_->run([&](rdma_paxos::Replica*) { decided = pump_->promoted(); });
+        if (decided == to)
+            return {};
+        if (decided)
+            return fail(ErrorCode::not_now, host_of(rdma_paxos::ReplicaId(*decided)) + " took " + name_ + " over");
+        std::this_thread::sleep_for(look_interval);
+    }
+    return fail(ErrorCode::not_now, "no majority of " + name_ + "'s group answers: it goes on where that decides",
+                "bring a backup host back");
 }
 
 // The group has decided that the VM goes on at `host`: this instance is history.
@@ -207,6 +265,7 @@ void PrimaryVm::give_up_to(const std::string& host) {
         if (toolstack)
             if (auto gone = (*toolstack)->destroy(domid_); !gone)
                 log::error("{}: {}", name_, gone.error().what);
+        let_backups_hear();
         group_->stop();
         finish();
     });
@@ -217,6 +276,26 @@ void PrimaryVm::note_diverged(const std::string& host, const std::string& detail
         if (diverged_.emplace(host, detail).second)
             event(event::diverged, host + ": " + detail);
     });
+}
+
+// The leader that passes the VM on is the only one who knows that this is committed: without it they would have to
+// elect another first.
+void PrimaryVm::let_backups_hear() {
+    const auto until = std::chrono::steady_clock::now() + hearing_timeout;
+    bool heard = false;
+    while (!heard && std::chrono::steady_clock::now() < until) {
+        group_->run([&](rdma_paxos::Replica* replica) {
+            heard = true;
+            for (const auto& member : members_) {
+                if (replica == nullptr || replica->role() != rdma_paxos::Role::leader || member.id == self_)
+                    continue;
+                const auto peer = replica->peer(rdma_paxos::ReplicaId(member.id));
+                heard &= !peer.alive || peer.applied >= replica->commit_index();
+            }
+        });
+        if (!heard)
+            std::this_thread::sleep_for(look_interval);
+    }
 }
 
 VmStatus PrimaryVm::status() {

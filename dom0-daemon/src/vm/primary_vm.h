@@ -37,6 +37,10 @@ class PrimaryVm final : public ReplicaVm {
     // Ends protection: decided in the log, so that no backup can take over any more. not_now without a majority.
     Result<void> dissolve(Progress& progress);
 
+    // Passes the VM on to the group's replica `to`, whose copy goes on with it; this one is destroyed. Returns when
+    // that is decided in the log. not_now, and nothing changed, where that replica cannot take it, or nobody leads.
+    Result<void> hand_over(uint8_t to);
+
     // What was sent of the state transfer.
     std::atomic<uint64_t> state_bytes = 0, state_chunks = 0;
     // A backup says that its VM strayed.
@@ -51,7 +55,10 @@ class PrimaryVm final : public ReplicaVm {
     void watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds now);
     void watch_backups(rdma_paxos::Replica& replica);
     void set_network(bool on);
+    void move_network();
+    Result<void> check_successor(uint8_t to);
     void give_up_to(const std::string& host);
+    void let_backups_hear();
 
     const xen::DomainConfig config_;
     const std::map<int, std::string> bridges_; // by device id

@@ -165,5 +165,29 @@ TEST_F(Group, OneBackupTakesOverWithEveryCommittedRecord) {
     EXPECT_FALSE(lives(other));
 }
 
+TEST_F(Group, APrimaryHandsItsVmToTheBackupThatIsNamed) {
+    log(50);
+    hosts[0].group->run([&](rdma_paxos::Replica*) {
+        hosts[0].primary->hold_outputs(true);
+        hosts[0].primary->hand_over(3);
+    });
+    const auto knows = [&](Host& host, replicate::Pump& pump) {
+        host.apply_all();
+        bool known = false;
+        host.group->run([&](rdma_paxos::Replica*) { known = pump.promoted() == 3; });
+        return known;
+    };
+    for (auto& host : hosts)
+        ASSERT_TRUE(eventually([&] { return knows(host, host.pump()); })) << "h" << int{host.id};
+    EXPECT_TRUE(all_applied(hosts[2]));
+    EXPECT_EQ(hosts[2].applied, logged);
+    bool ready[2] = {};
+    for (const int each : {1, 2})
+        hosts[each].group->run(
+            [&](rdma_paxos::Replica*) { ready[each - 1] = hosts[each].backup.ready_for_life(); });
+    EXPECT_FALSE(ready[0]);
+    EXPECT_TRUE(ready[1]);
+}
+
 } // namespace
 } // namespace tripod

@@ -277,15 +277,17 @@ TEST_F(Pumps, ABackupTakesOverOnlyWhenTheLogSaysSoAndItsVmIsDrained) {
     step();
     commit(1);
     backup.step(backup_log, now); // it leads
+    EXPECT_TRUE(backup_log.proposed.empty()) << "its VM might still stray on the way, and others be fit";
+    apply_all();
+    backup.step(backup_log, now);
     ASSERT_EQ(backup_log.proposed.size(), 1u);
     EXPECT_FALSE(backup.promoted()) << "proposed is not decided";
+    EXPECT_FALSE(backup.ready_for_life());
     backup.step(backup_log, now);
     EXPECT_EQ(backup_log.proposed.size(), 1u) << "once is enough";
     const auto word = backup_log.proposed.front();
     ASSERT_TRUE(backup.on_commit(rdma_paxos::Index(2), {}, word));
     EXPECT_EQ(backup.promoted(), 2);
-    EXPECT_FALSE(backup.ready_for_life()) << "two records are not applied yet";
-    apply_all();
     EXPECT_TRUE(backup.ready_for_life());
 
     // The old primary learns of it and stops serving.
@@ -297,6 +299,55 @@ TEST_F(Pumps, ABackupTakesOverOnlyWhenTheLogSaysSoAndItsVmIsDrained) {
     step();
     EXPECT_TRUE(log.proposed.empty());
     EXPECT_EQ(primary_pages.control.lease_deadline_ns, lease);
+}
+
+TEST_F(Pumps, APrimaryThatHandsOverSaysSoAfterItsLastRecordAndNothingMore) {
+    log.lease = now + 10s;
+    log_reads(2, 10);
+    step();
+    ASSERT_GT(primary_pages.control.lease_deadline_ns, 0u);
+    primary.hold_outputs(true);
+    step();
+    EXPECT_EQ(primary_pages.control.lease_deadline_ns, 0u) << "no output passes any more";
+    primary.hold_outputs(false);
+    step();
+    EXPECT_GT(primary_pages.control.lease_deadline_ns, 0u) << "there is a way back";
+
+    primary.hold_outputs(true);
+    primary.hand_over(2);
+    log.room = 2; // the records fit, the word does not
+    log_reads(1, 10);
+    step();
+    EXPECT_EQ(log.proposed.size(), 2u);
+    log.room = 1000;
+    step();
+    ASSERT_EQ(log.proposed.size(), 3u);
+    log_reads(1, 10);
+    step();
+    EXPECT_EQ(log.proposed.size(), 3u) << "what comes later belongs to no history";
+    logged.pop_back();
+    commit(3);
+    EXPECT_EQ(primary.promoted(), 2);
+    EXPECT_FALSE(backup.ready_for_life()) << "three records are not applied yet";
+    apply_all();
+    EXPECT_EQ(applied, logged);
+    EXPECT_TRUE(backup.ready_for_life());
+    EXPECT_EQ(primary_pages.control.lease_deadline_ns, 0u);
+}
+
+TEST_F(Pumps, AHandoverThatWasDroppedIsSaidAgain) {
+    primary.hold_outputs(true);
+    primary.hand_over(2);
+    step();
+    ASSERT_EQ(log.proposed.size(), 1u);
+    log.leads = false;
+    log.proposed.clear();
+    step();
+    log.leads = true;
+    step();
+    EXPECT_EQ(log.proposed.size(), 1u);
+    commit(1);
+    EXPECT_EQ(backup.promoted(), 2);
 }
 
 TEST_F(Pumps, OnlyTheFirstWordAboutTheEndCounts) {
