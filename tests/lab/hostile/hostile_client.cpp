@@ -124,6 +124,7 @@ class Attacker {
             R"({"schema":1,"op":"protect","vm":"../../etc","backups":[]})",
             R"({"schema":1,"op":"trace","vm":"web1","count":-1,"net":7})",
             R"({"op":"confirm"})",
+            R"({"op":"hand_over","vm":"web1","group":"00000000000000000000000000000000","replica":2})",
             R"({"schema":1,"op":"protect","vm":"web1","backups":["h2","h3","h2","h3","h2","h3","h2","h3"]})",
             R"({"op":"prepare","vm":"web1","ring_pages":4294967295,"log_bytes":18446744073709551615})",
             R"({"op":"start","members":[],"initial_leader":255})",
