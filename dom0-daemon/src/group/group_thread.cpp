@@ -131,9 +131,6 @@ void GroupThread::loop() {
     bool kicked = true, completed = true;
     while (!stopping_) {
         run_commands();
-        // Before looking at the shared pages: a kick that comes later is then a new one.
-        if (kicked && channel_ != nullptr)
-            channel_->acknowledge();
         auto now = monotonic_now();
         const auto round = [&] {
             replica_->tick(now);
@@ -141,6 +138,9 @@ void GroupThread::loop() {
             replica_->flush(now);
         };
         round();
+        // After what the kick was about is on its way. One that came meanwhile was kept, and wakes us again.
+        if (kicked && channel_ != nullptr)
+            channel_->acknowledge();
         if (watch_)
             watch_(*replica_, now);
         if (completed) {

@@ -40,8 +40,6 @@ void PrimaryPump::step(Log& log, Nanoseconds now) {
     publish_lease(log, now);
     // Tell Xen when to wake us before looking: a record that comes in between is either seen or announced.
     const bool drained = drain(log);
-    if (drained)
-        last_drain_ = now;
     flowing_ = drained;
     store(control_.notify_seq, load(control_.record_seq) + (drained ? notify_records : 1));
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -125,7 +123,7 @@ bool PrimaryPump::propose_batch(Log& log) {
     uncommitted_.push_back({first_seq, {entry.begin(), entry.end()}});
     batch_.clear();
     ring_.release();
-    progressed_ = true;
+    made_room_ = true;
     return true;
 }
 
@@ -146,7 +144,7 @@ bool PrimaryPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxo
     if (end > commit_seq_) {
         commit_seq_ = end;
         store(control_.commit_seq, commit_seq_);
-        progressed_ = true;
+        committed_ = true;
     }
     while (!uncommitted_.empty() && uncommitted_.front().first_seq < commit_seq_)
         uncommitted_.pop_front();
@@ -169,22 +167,27 @@ void PrimaryPump::publish_lease(const Log& log, Nanoseconds now) {
     store(control_.lease_deadline_ns, deadline);
     // Threads wait for the lease only if it had run out.
     if (published < clock_.not_after(now))
-        progressed_ = true;
+        committed_ = true;
 }
 
+// Only those are woken whose wait can have ended: one that wakes for nothing wakes us in turn, and that would be a
+// second round between guest and dom0 in every commit.
 void PrimaryPump::wake_waiters(Nanoseconds now) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const uint32_t waits = std::atomic_ref(control_.waits).load(std::memory_order_acquire);
-    if ((waits & (TRIPOD_WAIT_commit | TRIPOD_WAIT_space)) == 0) {
-        progressed_ = false;
-        return;
-    }
-    if (!progressed_ && now - last_kick_ < rekick_interval)
+    const bool outputs = (waits & TRIPOD_WAIT_commit) != 0, space = (waits & TRIPOD_WAIT_space) != 0;
+    // An output passes when all is committed; what was logged meanwhile brings a commit, and a kick, of its own.
+    const bool due = (outputs && committed_ && commit_seq_ >= load(control_.record_seq)) || (space && made_room_);
+    committed_ = made_room_ = false;
+    if (!outputs && !space)
+        waiting_since_.reset();
+    else if (!waiting_since_)
+        waiting_since_ = now;
+    if (!due && (!waiting_since_ || now - *waiting_since_ < rekick_interval))
         return;
     channel_.kick();
     ++counters_.kicks;
-    last_kick_ = now;
-    progressed_ = false;
+    waiting_since_.reset(); // Xen clears what it has woken
 }
 
 } // namespace tripod::replicate

@@ -65,13 +65,13 @@ class PrimaryPump final : public Pump {
     uint64_t next_seq_; // of the next record read from the ring
     uint64_t commit_seq_;
     std::optional<uint8_t> handing_to_;
-    bool held_ = false;              // outputs are
-    bool proposed_handover_ = false; // under this leadership
-    bool led_ = false;               // at the last step
-    bool flowing_ = false;           // the last step found records
-    bool blocked_ = false;           // the log had no room at the last step
-    bool progressed_ = false;        // something that a thread may wait for has changed since the last kick
-    Nanoseconds last_drain_{}, last_kick_{};
+    bool held_ = false;                          // outputs are
+    bool proposed_handover_ = false;             // under this leadership
+    bool led_ = false;                           // at the last step
+    bool flowing_ = false;                       // the last step found records
+    bool blocked_ = false;                       // the log had no room at the last step
+    bool committed_ = false, made_room_ = false; // since the last look at who waits
+    std::optional<Nanoseconds> waiting_since_; // as seen here, since the last kick
 };
 
 } // namespace tripod::replicate

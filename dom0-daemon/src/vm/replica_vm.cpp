@@ -52,7 +52,7 @@ Result<void> ReplicaVm::start_group(const std::vector<group::Member>& members, u
     config.timing.election_timeout_max = Milliseconds(timing.election_max_ms);
     config.timing.lease = Milliseconds(timing.lease_ms);
     // Nobody waits for a backup to look at its log: a lower rate saves CPU and costs only lag.
-    config.timing.follower_poll = std::max<std::chrono::nanoseconds>(config.timing.heartbeat / 4, Milliseconds(1));
+    config.timing.follower_poll = std::max<std::chrono::nanoseconds>(config.timing.heartbeat / 2, Milliseconds(1));
     return group_->start(config, members, *context_.fabrics, *pump(), std::move(watch));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "xen/event_channel.h"
 
-#include <poll.h>
+#include <fcntl.h>
 
 // C headers that do not say so.
 extern "C" {
@@ -23,10 +23,6 @@ class XenEventChannel final : public EventChannel {
     int fd() const override { return xenevtchn_fd(handle_); }
 
     void acknowledge() override {
-        // Reading blocks when nothing is pending, and a spurious wake-up is possible.
-        pollfd ready{fd(), POLLIN, 0};
-        if (poll(&ready, 1, 0) != 1)
-            return;
         const auto port = xenevtchn_pending(handle_);
         if (port >= 0)
             xenevtchn_unmask(handle_, static_cast<evtchn_port_t>(port));
@@ -52,6 +48,9 @@ Result<std::unique_ptr<EventChannel>> bind_event_channel(DomId domain, uint32_t 
         xenevtchn_close(handle);
         return tl::unexpected(std::move(error));
     }
+    // A wake-up may be spurious, and then reading would block.
+    const int flags = fcntl(xenevtchn_fd(handle), F_GETFL);
+    fcntl(xenevtchn_fd(handle), F_SETFL, flags | O_NONBLOCK);
     return std::make_unique<XenEventChannel>(handle, static_cast<evtchn_port_t>(local));
 }
 

@@ -14,7 +14,8 @@ namespace tripod::xen {
 class EventChannel {
   public:
     virtual ~EventChannel() = default;
-    // Readable when Xen has kicked us; then call acknowledge() before looking at the shared pages.
+    // Readable when Xen has kicked us; then call acknowledge() before sleeping again. A kick that comes in between
+    // is kept: the descriptor is readable at once.
     virtual int fd() const = 0;
     virtual void acknowledge() = 0;
     virtual void kick() = 0;

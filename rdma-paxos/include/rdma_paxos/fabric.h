@@ -88,8 +88,8 @@ class Fabric {
     /// Takes finished works of a link kind, over all peers; returns how many were stored in `out`.
     virtual std::size_t poll(Link link, std::span<Completion> out) = 0;
 
-    /// File descriptors that become readable when a completion arrives after arm(). May be empty (then only
-    /// polling sees completions). Incoming one-sided writes never wake anybody: sleep no longer than
+    /// File descriptors that become readable when a completion of a log link arrives after arm(); those of board
+    /// links may wait for the next tick. May be empty (then only polling sees completions). Incoming one-sided writes never wake anybody: sleep no longer than
     /// Replica::next_deadline().
     virtual std::vector<int> event_fds() const { return {}; }
 

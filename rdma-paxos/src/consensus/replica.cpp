@@ -167,7 +167,7 @@ Nanoseconds Replica::Impl::next_deadline() const {
             return peer.sending || peer.lagging || !is_alive(peer);
         });
         if (settled && applied_ == commit_)
-            return std::min({last_tick_ + t.heartbeat / 4, next_heartbeat_, push_commit_at_});
+            return std::min({last_tick_ + t.heartbeat / 2, next_heartbeat_, push_commit_at_});
     }
     return std::min(last_tick_ + t.follower_poll, last_tick_ + t.heartbeat);
 }

@@ -143,7 +143,13 @@ TEST_F(Pumps, WhoWaitsIsWokenByCommitAndSpaceAndNobodyElse) {
     primary_pages.control.waits = TRIPOD_WAIT_commit;
     log_reads(1, 100);
     step();
+    log_reads(1, 100);
+    step();
     const int before = primary_channel.kicks;
+    EXPECT_EQ(before, 0) << "proposed is nothing that an output waits for";
+    commit(1);
+    step();
+    EXPECT_EQ(primary_channel.kicks, before) << "the output waits for the second one too";
     commit(1);
     step();
     EXPECT_EQ(primary_channel.kicks, before + 1);
