@@ -39,7 +39,8 @@ print-cppflags:
 	@echo $(filter-out -MMD -MP,$(CPPFLAGS)) -isystem /usr/include/libnl3 -D__XEN_TOOLS__ -std=gnu++20
 
 .PHONY: test
-test: unit lab-test ## run all tests
+test: $(PACKAGES_STAMP) ## run all tests
+	@scripts/run-tests "$(MAKE) --no-print-directory unit" "$(MAKE) --no-print-directory lab-test"
 
 .PHONY: clean
 clean: ## remove what was built from this tree's sources
