@@ -5,6 +5,9 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PACKAGES_STAMP := build/stamp/packages
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += --jobs=$(shell nproc)
+endif
 
 include scripts/build.mk
 include rdma-paxos/module.mk
