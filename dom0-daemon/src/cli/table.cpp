@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "control/json.h"
+#include "record/divergence.h"
 
 namespace tripod::cli {
 
@@ -82,11 +83,10 @@ std::string status_text(const VmStatus& vm) {
             text += fmt::format(", heartbeat {} ms ago", *b.heartbeat_ms);
         out += fact("backup " + printable(b.host), text);
     }
-    if (vm.divergence)
-        out +=
-            fact("diverged", fmt::format("at record {}, thread {}, call {}: reason {}, expected {:#x}, found {:#x}",
-                                         vm.divergence->seq, vm.divergence->tid, vm.divergence->nr,
-                                         vm.divergence->reason, vm.divergence->expected, vm.divergence->found));
+    if (vm.divergence) {
+        const auto& d = *vm.divergence;
+        out += fact("diverged", record::divergence_text(d.seq, d.tid, d.nr, d.reason, d.expected, d.found));
+    }
     for (const Event& e : vm.events)
         out += fact(time_text(e.time_ns), e.detail.empty() ? e.name : e.name + ": " + e.detail);
     return out;

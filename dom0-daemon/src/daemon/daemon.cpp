@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
+#include <thread>
+
 #include "base/log.h"
 #include "daemon/plain_trace.h"
+#include "net/links.h"
 #include "peer/connection.h"
 #include "protect/backup_link.h"
 #include "protect/protector.h"
@@ -48,6 +51,7 @@ Daemon::Daemon(vm::Context& context) : context_(context) {
     incoming_.dismiss = [this](const std::shared_ptr<vm::BackupVm>& vm) { registry_.remove(vm); };
     incoming_.diverged = [this](const peer::Diverged& notice) { note_diverged(notice); };
     incoming_.hand_over = [this](const peer::HandOver& request) { return hand_over(request); };
+    incoming_.runs_here = [this](const peer::Whereabouts& question) { return runs_here(question); };
     incoming_.tell_primary = [this](const vm::BackupVm& vm, const std::string& detail) {
         tell_primary(vm, detail);
     };
@@ -55,6 +59,9 @@ Daemon::Daemon(vm::Context& context) : context_(context) {
 
 Daemon::~Daemon() {
     shut_down();
+    // Some of them refer to this.
+    context_.tasks.stop();
+    context_.tasks.wait();
 }
 
 Result<std::shared_ptr<vm::ReplicaVm>> Daemon::find(const std::string& vm) {
@@ -220,6 +227,51 @@ Result<void> Daemon::ask_for(vm::BackupVm& vm, Progress& progress) {
     return link->hand_over({vm.name(), vm.group_key(), vm.prepared().replica}, progress);
 }
 
+bool Daemon::runs_here(const peer::Whereabouts& question) {
+    const auto vm = std::dynamic_pointer_cast<vm::BackupVm>(registry_.find(question.vm));
+    return vm && vm->prepared().uuid == question.uuid && vm->serves();
+}
+
+bool Daemon::runs_elsewhere(const peer::Whereabouts& vm) {
+    Silent silent;
+    for (const auto& [host, unused] : context_.config.peers) {
+        const auto at = peer_address(context_.config, host);
+        if (host == context_.config.host || !at || context_.tasks.stopping())
+            continue;
+        auto link = protect::BackupLink::open(host, at->address, at->port, protect::make_hello(context_),
+                                              context_.config.connect_timeout);
+        if (!link)
+            continue;
+        if (link->runs_there(vm, silent).value_or(false)) {
+            log::warning("{} runs on {}: destroying the instance that was left here", vm.vm, host);
+            return true;
+        }
+    }
+    return false;
+}
+
+void Daemon::settle_leftover(DomId domid, const peer::Whereabouts& vm) {
+    constexpr std::chrono::milliseconds pause{100};
+    constexpr int pauses_between_questions = 30;
+    for (int round = 0; !context_.tasks.stopping(); ++round) {
+        if (round % pauses_between_questions != 0) {
+            std::this_thread::sleep_for(pause);
+            continue;
+        }
+        auto toolstack = context_.open_toolstack();
+        if (!toolstack)
+            continue;
+        if (!(*toolstack)->exists(domid))
+            return;
+        if (!runs_elsewhere(vm))
+            continue;
+        if (auto gone = (*toolstack)->destroy(domid); !gone)
+            log::error("{}", gone.error().what);
+        context_.events.add(vm.vm, "superseded");
+        return;
+    }
+}
+
 void Daemon::clean_up_leftovers() {
     auto toolstack = context_.open_toolstack();
     if (!toolstack)
@@ -237,12 +289,29 @@ void Daemon::clean_up_leftovers() {
             log::warning("destroying {}: a copy without its daemon can follow no log", name);
             if (auto gone = (*toolstack)->destroy(domid); !gone)
                 log::error("{}", gone.error().what);
+        } else if (status->mode == TRIPOD_MODE_trace) {
+            // Nobody reads its ring any more; when that is full it would wait for ever.
+            log::warning("{} was being traced by a daemon that is gone: it runs on untraced", name);
+            if (auto done = (*domctl)->disable(domid); !done)
+                log::error("{}", done.error().what);
         } else if (status->mode == TRIPOD_MODE_record || status->mode == TRIPOD_MODE_hold) {
-            // A backup may have taken it over: letting it run on could make two of it.
+            // A backup may have taken it over, or may yet: letting it run on could make two of it.
             log::error(
-                "{} was protected by a daemon that ended without notice: it waits, and may live on elsewhere. "
-                "Destroy it here if so",
+                "{} was protected by a daemon that ended without notice: it waits here until another host says "
+                "that it runs there, and is destroyed then; or until you destroy it",
                 name);
+            const auto config = (*toolstack)->config(domid);
+            if (!config)
+                continue;
+            // Xen holds its processes' outputs back; what its kernel sends by itself ends here.
+            for (const auto& vif : config->vifs)
+                if (auto moved = net::move_to_bridge(xen::Vif::device_name(domid, vif.devid),
+                                                     context_.config.isolated_bridge);
+                    !moved)
+                    log::error("{}: {}", name, moved.error().message);
+            context_.tasks.start("left:" + name, [this, domid, vm = peer::Whereabouts{name, config->uuid}] {
+                settle_leftover(domid, vm);
+            });
         }
     }
 }

@@ -34,7 +34,8 @@ class Daemon final : public Service {
     // VMs that went live here run on.
     void shut_down();
 
-    // Destroys copies that an earlier daemon left behind; they can follow no log any more.
+    // Destroys copies that an earlier daemon left behind; they can follow no log any more. Protected VMs that it
+    // left wait until it is known where they live.
     void clean_up_leftovers();
 
   private:
@@ -45,6 +46,10 @@ class Daemon final : public Service {
     void note_diverged(const peer::Diverged& notice);
     // On the primary, and on the backup that asks it.
     Result<void> hand_over(const peer::HandOver& request);
+    bool runs_here(const peer::Whereabouts& question);
+    // A protected VM whose daemon crashed: destroyed as soon as another host says that it runs there. On a task.
+    void settle_leftover(DomId domid, const peer::Whereabouts& vm);
+    bool runs_elsewhere(const peer::Whereabouts& vm);
     Result<void> ask_for(vm::BackupVm& vm, Progress& progress);
 
     vm::Context& context_;

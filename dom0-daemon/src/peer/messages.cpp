@@ -243,6 +243,25 @@ Result<HandOver> parse_hand_over(std::string_view text) {
     });
 }
 
+std::string to_json(const Whereabouts& question) {
+    return json{{"op", "whereabouts"}, {"vm", question.vm}, {"uuid", question.uuid}}.dump();
+}
+
+Result<Whereabouts> parse_whereabouts(std::string_view text) {
+    return parse(text, "request", [](const json& object) {
+        return Whereabouts{text_in(object, "vm", name_max), text_in(object, "uuid", 36)};
+    });
+}
+
+std::string runs_here_json(bool runs) {
+    return json{{"runs_here", runs}}.dump();
+}
+
+Result<bool> parse_runs_here(std::string_view text) {
+    return parse(text, "answer to whereabouts",
+                 [](const json& object) { return object.at("runs_here").get<bool>(); });
+}
+
 std::string error_json(const Error& error) {
     return json{{"code", static_cast<unsigned>(error.code)}, {"message", error.message}, {"remedy", error.remedy}}
         .dump(-1, ' ', false, json::error_handler_t::replace);

@@ -87,6 +87,12 @@ struct HandOver {
     uint8_t replica = 0; // the sender's id in the group
 };
 
+// {"op": "whereabouts"}: does the VM run at the receiver, which took it over? Asked by a daemon that finds the VM
+// in its own Xen without knowing its group any more.
+struct Whereabouts {
+    std::string vm, uuid;
+};
+
 std::string to_json(const Hello& hello);
 std::string to_json(const Prepare& prepare);
 std::string to_json(const Prepared& prepared);
@@ -94,6 +100,8 @@ std::string to_json(const Start& start);
 std::string to_json(const StateEnd& end);
 std::string to_json(const Diverged& diverged);
 std::string to_json(const HandOver& request);
+std::string to_json(const Whereabouts& question);
+std::string runs_here_json(bool runs);
 std::string error_json(const Error& error);
 
 // The "op" of a request.
@@ -105,6 +113,8 @@ Result<Start> parse_start(std::string_view text);
 Result<StateEnd> parse_state_end(std::string_view text);
 Result<Diverged> parse_diverged(std::string_view text);
 Result<HandOver> parse_hand_over(std::string_view text);
+Result<Whereabouts> parse_whereabouts(std::string_view text);
+Result<bool> parse_runs_here(std::string_view text);
 // The error that the other side sent; `host` is put before its message.
 Error parse_error(std::string_view text, const std::string& host);
 

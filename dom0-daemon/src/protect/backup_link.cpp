@@ -120,6 +120,13 @@ Result<void> BackupLink::confirm(Progress& progress) {
     return {};
 }
 
+Result<bool> BackupLink::runs_there(const peer::Whereabouts& question, Progress& progress) {
+    auto frame = ask(peer::to_json(question), answer_timeout, progress);
+    if (!frame)
+        return tl::unexpected(frame.error());
+    return peer::parse_runs_here(frame->text());
+}
+
 Result<void> BackupLink::hand_over(const peer::HandOver& request, Progress& progress) {
     if (auto frame = ask(peer::to_json(request), answer_timeout, progress); !frame)
         return tl::unexpected(frame.error());

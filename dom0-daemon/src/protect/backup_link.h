@@ -37,6 +37,7 @@ class BackupLink {
     Result<void> restored(Progress& progress);
     Result<void> confirm(Progress& progress);
     // To the primary's daemon, for once.
+    Result<bool> runs_there(const peer::Whereabouts& question, Progress& progress);
     Result<void> hand_over(const peer::HandOver& request, Progress& progress);
 
   private:

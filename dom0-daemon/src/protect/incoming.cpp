@@ -213,6 +213,12 @@ Result<std::string> IncomingSession::handle_request(const wire::Frame& frame) {
             return tl::unexpected(done.error());
         return std::string("{}");
     }
+    if (*op == "whereabouts") {
+        const auto question = peer::parse_whereabouts(frame.text());
+        if (!question)
+            return tl::unexpected(question.error());
+        return peer::runs_here_json(registry_.runs_here(*question));
+    }
     return fail(ErrorCode::protocol, "unknown request \"" + *op + "\"");
 }
 

@@ -27,6 +27,8 @@ struct IncomingRegistry {
     std::function<void(const peer::Diverged&)> diverged;
     // A backup's wish to become the primary: returns when the group has decided so. Blocks for seconds.
     std::function<Result<void>(const peer::HandOver&)> hand_over;
+    // Whether that VM runs here since a failover.
+    std::function<bool(const peer::Whereabouts&)> runs_here;
     vm::BackupVm::TellPrimary tell_primary;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "failover/network_takeover.h"
+#include "record/divergence.h"
 
 namespace tripod::vm {
 
@@ -124,9 +125,7 @@ std::string BackupVm::divergence_text() {
     if (!status)
         return status.error().message;
     const auto& d = status->divergence;
-    return "record " + std::to_string(d.seq) + ", thread " + std::to_string(d.tid) + ", call " +
-           std::to_string(d.nr) + ", reason " + std::to_string(d.reason) + ": expected " +
-           std::to_string(d.expected) + ", found " + std::to_string(d.found);
+    return record::divergence_text(d.seq, d.tid, d.nr, d.reason, d.expected, d.found);
 }
 
 void BackupVm::watch_fitness(rdma_paxos::Replica& replica) {
