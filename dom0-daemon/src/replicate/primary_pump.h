@@ -71,7 +71,7 @@ class PrimaryPump final : public Pump {
     bool flowing_ = false;                       // the last step found records
     bool blocked_ = false;                       // the log had no room at the last step
     bool committed_ = false, made_room_ = false; // since the last look at who waits
-    std::optional<Nanoseconds> waiting_since_; // as seen here, since the last kick
+    std::optional<Nanoseconds> waiting_since_;   // as seen here, since the last kick
 };
 
 } // namespace tripod::replicate

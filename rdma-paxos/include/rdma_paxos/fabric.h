@@ -89,8 +89,8 @@ class Fabric {
     virtual std::size_t poll(Link link, std::span<Completion> out) = 0;
 
     /// File descriptors that become readable when a completion of a log link arrives after arm(); those of board
-    /// links may wait for the next tick. May be empty (then only polling sees completions). Incoming one-sided writes never wake anybody: sleep no longer than
-    /// Replica::next_deadline().
+    /// links may wait for the next tick. May be empty (then only polling sees completions). Incoming one-sided
+    /// writes never wake anybody: sleep no longer than Replica::next_deadline().
     virtual std::vector<int> event_fds() const { return {}; }
 
     /// Asks for one wake-up through event_fds(). Call it, then tick the replica once more, then sleep: a completion
