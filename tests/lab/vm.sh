@@ -12,7 +12,7 @@ web1_answers() { [[ $(redis ping) == PONG ]]; }
 status_of() { on_host "$1" tripod status --json web1 | python3 -c "import json, sys; s = json.load(sys.stdin); print($2)"; }
 
 # status_is HOST EXPRESSION: whether it is true; for wait_until
-status_is() { [[ $(status_of "$1" "bool($2)") == True ]]; }
+status_is() { local got; got=$(status_of "$1" "bool($2)") && [[ $got == True ]] || { on_host "$1" tripod list; false; }; }
 
 protect_web1() {
     on_host h1 tripod protect -q web1 h2 h3
