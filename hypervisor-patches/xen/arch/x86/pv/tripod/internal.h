@@ -15,6 +15,7 @@
  *   replay.c        modes replay and hold
  *   clock.c         mode live: clocks that do not run backwards
  *   wait.c          the one way to wait
+ *   divergence.c    a replica that strayed, a guest that cannot be logged
  *   mode.c          from one mode to another
  *   control.c       domctl, shared pages, life and death
  *
@@ -280,7 +281,7 @@ struct tripod_domain {
     struct tripod_process processes[TRIPOD_MAX_PROCESSES];
 };
 
-/* ------------------------------------------------------------------ record.c, replay.c, clock.c, wait.c, hooks.c */
+/* ------------------------------------------------------------------ record.c, replay.c, clock.c, wait.c, divergence.c */
 
 /* mode.c. The domain is paused and enabled. -EINVAL: no way there from here; -ENODATA: the profile is missing. */
 long tripod_set_mode(struct tripod_domain *t, uint32_t mode, uint64_t next_seq);
