@@ -32,7 +32,7 @@ packages: $(PACKAGES_STAMP) ## install the Debian packages that the other target
 all: $(PACKAGES_STAMP) tripodd tripod ## build the daemon, the commands and the tools
 
 .PHONY: unit
-unit: $(PACKAGES_STAMP) $(UNIT_TESTS) ## run the unit tests alone
+unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) ## run the unit tests alone
 	@scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))
 
 .PHONY: lint print-cppflags
