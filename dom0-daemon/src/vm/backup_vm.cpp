@@ -28,14 +28,6 @@ BackupVm::~BackupVm() {
         group_->stop();
 }
 
-Result<void> BackupVm::open_group(const std::string& listen_address) {
-    auto group = group::GroupThread::open(name_, listen_address);
-    if (!group)
-        return tl::unexpected(group.error());
-    group_ = std::move(*group);
-    return {};
-}
-
 Result<void> BackupVm::start(const std::vector<group::Member>& members, uint8_t initial_leader) {
     return start_group(members, prepare_.replica, initial_leader, prepare_.timing, prepare_.log_bytes,
                        [this](rdma_paxos::Replica& replica, std::chrono::nanoseconds now) { watch(replica, now); });

@@ -22,9 +22,7 @@ class BackupVm final : public ReplicaVm {
 
     static std::string incoming_name(const std::string& name) { return name + "--incoming"; }
 
-    // In this order, each once.
-    Result<void> open_group(const std::string& listen_address);
-    uint16_t rendezvous_port() const { return group_->port(); }
+    // After open_group(), in this order, each once.
     Result<void> start(const std::vector<group::Member>& members, uint8_t initial_leader);
     // The domain was restored and is paused: it replays from record 0.
     Result<void> follow(xen::Toolstack& toolstack, DomId domid);

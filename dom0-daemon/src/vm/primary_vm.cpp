@@ -29,14 +29,6 @@ PrimaryVm::~PrimaryVm() {
         group_->stop();
 }
 
-Result<void> PrimaryVm::open_group(const std::string& listen_address) {
-    auto group = group::GroupThread::open(name_, listen_address);
-    if (!group)
-        return tl::unexpected(group.error());
-    group_ = std::move(*group);
-    return {};
-}
-
 Result<void> PrimaryVm::enable(const tripod_profile& profile, uint32_t ring_pages) {
     auto xen = XenSide::enable(context_, domid_, profile, ring_pages);
     if (!xen)

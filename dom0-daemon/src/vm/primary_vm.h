@@ -19,9 +19,7 @@ class PrimaryVm final : public ReplicaVm {
               std::map<int, std::string> bridges);
     ~PrimaryVm() override;
 
-    // In this order, each once.
-    Result<void> open_group(const std::string& listen_address);
-    uint16_t rendezvous_port() const { return group_->port(); }
+    // After open_group(), in this order, each once.
     Result<void> enable(const tripod_profile& profile, uint32_t ring_pages);
     Result<void> start(const std::vector<group::Member>& members, const peer::Timing& timing, uint64_t log_bytes);
     // Until this replica leads; timed_out after `timeout`.

@@ -31,6 +31,14 @@ std::string ReplicaVm::host_of(rdma_paxos::ReplicaId id) const {
     return {};
 }
 
+Result<void> ReplicaVm::open_group(const std::string& listen_address) {
+    auto group = group::GroupThread::open(name_, listen_address);
+    if (!group)
+        return tl::unexpected(group.error());
+    group_ = std::move(*group);
+    return {};
+}
+
 Result<void> ReplicaVm::start_group(const std::vector<group::Member>& members, uint8_t self, uint8_t initial_leader,
                                     const peer::Timing& timing, uint64_t log_bytes,
                                     group::GroupThread::Watch watch) {

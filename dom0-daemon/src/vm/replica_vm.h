@@ -43,6 +43,10 @@ class ReplicaVm : public std::enable_shared_from_this<ReplicaVm> {
     // Streams records to `sink` until it is cancelled or the replica goes.
     Result<void> trace(TraceSink& sink);
 
+    // First of all, once: the group's thread, and the port at which its other members find it.
+    Result<void> open_group(const std::string& listen_address);
+    uint16_t rendezvous_port() const { return group_->port(); }
+
   protected:
     ReplicaVm(Context& context, std::string name, peer::GroupKey group_key);
 
