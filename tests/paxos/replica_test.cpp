@@ -412,7 +412,7 @@ TEST_F(ReplicaTest, WhoLostItsMemoryStaysOut) {
     run(20ms);
     start(2, false);
     run(100ms);
-    EXPECT_EQ(at(2).replica->role(), Role::observer);
+    EXPECT_EQ(at(2).replica->role(), Role::learner);
     EXPECT_TRUE(at(1).replica->peer(ReplicaId(2)).replaced);
     kill(1);
     run(1s);

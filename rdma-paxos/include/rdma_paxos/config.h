@@ -37,11 +37,15 @@ inline Timing lab_timing() {
 struct Config {
     GroupId group{};
     ReplicaId self;
-    std::vector<ReplicaId> members;     ///< self included; odd number, at most max_replicas; same at every member
-    ReplicaId initial_leader = nobody;  ///< at the group's birth this one stands at once, and the others leave it
-                                        ///< the field for 20 election time-outs, so that it may be started last
-    bool founding = true;               ///< false: a member that lost its memory. It neither votes nor stands.
-    std::size_t ring_bytes = 32u << 20; ///< multiple of 4096; bounds how far a follower may fall behind
+    std::vector<ReplicaId> members;      ///< self included; 1, 3, 5 or 7; same at every founding member
+    ReplicaId initial_leader = nobody;   ///< at the group's birth this one stands at once, and the others leave it
+                                         ///< the field for 20 election time-outs, so that it may be started last
+    std::vector<ReplicaId> witnesses;    ///< those of `members` that never lead and have no state machine
+    ReplicaId preferred_leader = nobody; ///< stands first when a leader is missed, and wins among equals
+    /// False: a replica without memory of the group (new, or it lost what it had). `members` are then those who may
+    /// know it and itself, of any number. It neither stands nor counts before the log says that it is a member.
+    bool founding = true;
+    std::size_t ring_bytes = 32u << 20;       ///< multiple of 4096; bounds how far a follower may fall behind
     std::size_t max_entry_bytes = 1u << 20;   ///< largest body; at most a quarter of the ring
     std::size_t max_write_bytes = 256u << 10; ///< one WRITE carries at most this much
     std::uint32_t max_in_flight = 4;          ///< WRITEs outstanding per follower; what comes meanwhile is batched

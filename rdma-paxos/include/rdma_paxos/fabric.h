@@ -64,6 +64,11 @@ class Fabric {
     /// The local memory of a region, zeroed at birth, 4096-aligned, at the same address for the fabric's life.
     virtual std::span<std::byte> region(Region region) = 0;
 
+    /// Prepares, or gives up, the links with a peer that was not known at birth. add_peer() is idempotent; false:
+    /// no more room or memory. remove_peer() cuts both links first.
+    [[nodiscard]] virtual bool add_peer(ReplicaId peer) { return peer != nobody; }
+    virtual void remove_peer(ReplicaId peer) { (void)peer; }
+
     /// Cuts the link. When it returns true, no byte from `peer` arrives through this link any more, not even one
     /// that was on its way, and no completion of earlier work on it will be reported. False: not yet, call again.
     [[nodiscard]] virtual bool reset(ReplicaId peer, Link link) = 0;

@@ -10,7 +10,12 @@
 
 #include "rdma_paxos/config.h"
 #include "rdma_paxos/fabric.h"
+#include "rdma_paxos/histogram.h"
+#include "rdma_paxos/membership.h"
 #include "rdma_paxos/rendezvous.h"
+#include "rdma_paxos/snapshot.h"
+#include "rdma_paxos/storage.h"
+#include "rdma_paxos/transition.h"
 
 #include <memory>
 #include <optional>
@@ -23,18 +28,37 @@ enum class Role : std::uint8_t {
     pre_candidate = 1, ///< asks whether others miss the leader too; disturbs nobody
     candidate = 2,
     leader = 3,
-    observer = 4, ///< lost its memory (Config::founding false): takes no part
+    learner = 4, ///< receives the log, but is no member that votes (yet)
 };
 
 const char* to_string(Role role);
 
 enum class ProposeError : std::uint8_t {
-    not_leader, ///< see Replica::leader() for whom to ask
-    log_full,   ///< a live follower, or this replica's listener, has not applied enough; try after a tick
-    too_large,  ///< above Config::max_entry_bytes
+    not_leader,   ///< see Replica::leader() for whom to ask
+    log_full,     ///< a live follower, or this replica's listener, has not applied enough; try after a tick
+    too_large,    ///< above Config::max_entry_bytes
+    handing_over, ///< transfer_leadership() is under way
 };
 
 const char* to_string(ProposeError error);
+
+enum class ChangeError : std::uint8_t {
+    not_leader,
+    busy,        ///< another change is under way, or this leader has not committed an entry of its own term yet
+    bad_members, ///< not 1, 3, 5 or 7 members with different ids, or only witnesses
+    unknown,     ///< a new member has not been met yet: make it known to the rendezvous, start it, try again
+    unchanged,   ///< the group has just these members already
+};
+
+const char* to_string(ChangeError error);
+
+enum class TransferError : std::uint8_t {
+    not_leader,
+    busy,  ///< a transfer or a change of membership is under way
+    unfit, ///< no member that can lead: unknown, a witness, silent, lagging, or abstaining
+};
+
+const char* to_string(TransferError error);
 
 /// What the user of a replica is told.
 class Listener {
@@ -49,6 +73,16 @@ class Listener {
     /// The role or term of this replica changed. Role::leader is announced when elected; everything that earlier
     /// leaders committed has been applied here once applied_index() >= Replica::term_start().
     virtual void on_role(Role role, Term term) = 0;
+
+    /// Another membership is in effect here. It may still be undone by a new leader; then this is told again.
+    virtual void on_membership(const Membership& membership) { (void)membership; }
+
+    /// Leader only: `peer` misses more than the log still holds. Ship it the state that belongs to
+    /// snapshot_point(), and have it call install_snapshot(). Told once per leadership and gap.
+    virtual void on_lagging(ReplicaId peer) { (void)peer; }
+
+    /// The storage failed: this replica acknowledges, votes and leads no more, until it is started anew.
+    virtual void on_failure(const Error& error) { (void)error; }
 };
 
 struct PeerStatus {
@@ -56,7 +90,8 @@ struct PeerStatus {
     bool board_up = false;    ///< our board link to it is connected
     bool log_up = false;      ///< leader only: our log link to it is connected
     bool lagging = false;     ///< leader only: it missed more than the ring holds; it needs a state transfer
-    bool replaced = false;    ///< it came back without its memory and is kept out
+    bool replaced = false;    ///< it came back without its memory: no member until the membership says so
+    bool learner = false;     ///< receives the log, does not count
     Index acked;              ///< leader only: it holds the log up to here (its memory, not yet its program)
     Index applied;            ///< its listener has taken entries up to here
     Nanoseconds last_heard{}; ///< when its row last moved
@@ -72,19 +107,34 @@ struct Counters {
     std::uint64_t pre_votes = 0;  ///< doubts raised
     std::uint64_t elections = 0;  ///< candidacies
     std::uint64_t wins = 0;
-    std::uint64_t votes = 0;      ///< votes given to others
-    std::uint64_t fences = 0;     ///< log links reset to shut out a leader
-    std::uint64_t adoptions = 0;  ///< entries read from a voter
-    std::uint64_t reconnects = 0; ///< log or board links connected after the first time
-    std::uint64_t pauses = 0;     ///< ticks that came so late that this replica must have been stopped
+    std::uint64_t votes = 0;              ///< votes given to others
+    std::uint64_t fences = 0;             ///< log links reset to shut out a leader
+    std::uint64_t adoptions = 0;          ///< entries read from a voter
+    std::uint64_t reconnects = 0;         ///< log or board links connected after the first time
+    std::uint64_t pauses = 0;             ///< ticks that came so late that this replica must have been stopped
+    std::uint64_t transfers = 0;          ///< leaderships handed over on request
+    std::uint64_t membership_changes = 0; ///< memberships that took effect here
+    std::uint64_t lagging = 0;            ///< followers that lost their place in the log
+    std::uint64_t installs = 0;           ///< snapshots installed here
+    std::uint64_t catch_ups = 0;          ///< followers brought from a gap to the end of the log
+};
+
+struct Statistics {
+    Counters counters;
+    FabricStats fabric;
+    Histogram commit_latency; ///< leader: from flush() (or tick()) to the moment when the commit is known
+    Histogram election;       ///< winner: from its candidacy to its leadership
 };
 
 class Replica {
   public:
-    /// `fabric` has the memory_layout() of `config.ring_bytes` and fresh (zeroed) memory. All three outlive it.
-    /// Fails if the configuration contradicts itself.
-    static tl::expected<std::unique_ptr<Replica>, Error> create(const Config& config, Fabric& fabric,
-                                                                Rendezvous& rendezvous, Listener& listener);
+    /// `fabric` has the memory_layout() of `config.ring_bytes` and fresh (zeroed) memory. All of them outlive it.
+    /// With a `storage` the replica is durable; its first ticks read back what is stored there. The listener's
+    /// state must then be that of `state`, which must not lie before the storage's base (none: the very beginning).
+    /// Fails if the configuration contradicts itself or the storage.
+    static tl::expected<std::unique_ptr<Replica>, Error>
+    create(const Config& config, Fabric& fabric, Rendezvous& rendezvous, Listener& listener,
+           Storage* storage = nullptr, const std::optional<SnapshotPoint>& state = std::nullopt);
     ~Replica();
     Replica(const Replica&) = delete;
     Replica& operator=(const Replica&) = delete;
@@ -103,6 +153,30 @@ class Replica {
     /// stand, and if it leads it steps down and leaves the field to the others. For good.
     void abstain();
 
+    /// Leader only: hands leadership to that member: no more proposals are taken, and as soon as it holds the whole
+    /// log it is told to stand, with this replica's vote. Given up, and proposals taken again, if that has not
+    /// happened after election_timeout_max.
+    tl::expected<void, TransferError> transfer_leadership(ReplicaId to);
+
+    /// Leader only: makes these the members of the group. New ones first catch up as learners; then old and new
+    /// majorities decide together; then the new one alone. Returns at once; membership() tells how far it is. A
+    /// later leader finishes what one began. A member whose incarnation is 0 means the one that this replica has
+    /// met.
+    tl::expected<void, ChangeError> change_membership(std::span<const Member> members);
+
+    /// Leader only: takes back a change whose learners have not caught up yet. False if there is none.
+    bool cancel_change();
+
+    /// What belongs to the state of the listener as it is now.
+    SnapshotPoint snapshot_point() const;
+
+    /// The listener's state is now that of `point`: forget the log up to there. Fails on a leader, or if this
+    /// replica has applied more already.
+    tl::expected<void, Error> install_snapshot(const SnapshotPoint& point);
+
+    /// Durable mode: the user can restore its state as of `point`, so the storage may forget the log up to there.
+    void snapshot_saved(const SnapshotPoint& point);
+
     /// When tick() must be called at the latest. Before that, only completions (Fabric::event_fds) matter.
     Nanoseconds next_deadline() const;
 
@@ -118,8 +192,12 @@ class Replica {
     /// keep within Timing::clock_drift_ppm. In the past when unknown or not leader.
     Nanoseconds lease_deadline() const;
 
+    const Membership& membership() const; ///< in effect here, committed or not
     PeerStatus peer(ReplicaId id) const;
     Counters counters() const;
+    Statistics statistics() const;
+    const std::optional<Error>& failure() const; ///< of the storage
+    void observe(TransitionObserver* observer);  ///< null: nobody
     std::uint64_t incarnation() const;
 
   private:

@@ -47,6 +47,12 @@ class TcpRendezvousHub {
     virtual tl::expected<std::unique_ptr<Rendezvous>, Error> join(const GroupId& group, ReplicaId self,
                                                                   const std::map<ReplicaId, TcpAddress>& peers) = 0;
 
+    /// Makes a further peer of that membership known, or changes its address; forget() takes it back.
+    virtual void introduce(const GroupId& group, ReplicaId peer, const TcpAddress& address) {
+        (void)group, (void)peer, (void)address;
+    }
+    virtual void forget(const GroupId& group, ReplicaId peer) { (void)group, (void)peer; }
+
     /// Accepts, dials (with retry), reads and writes, as far as possible without blocking. Rendezvous::receive()
     /// calls it too.
     virtual void poll(Nanoseconds now) = 0;

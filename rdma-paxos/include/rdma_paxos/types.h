@@ -33,7 +33,7 @@ using Index = Strong<struct IndexTag, std::uint64_t>;
 /// A leadership. At most one replica leads in a term. The first has term 1; 0 means "none yet".
 using Term = Strong<struct TermTag, std::uint64_t>;
 
-/// A member of a group, 1..255. 0 means "nobody".
+/// A member of a group, 1..max_replica_id. 0 means "nobody".
 using ReplicaId = Strong<struct ReplicaIdTag, std::uint8_t>;
 inline constexpr ReplicaId nobody{};
 
@@ -45,6 +45,7 @@ using Nanoseconds = std::chrono::nanoseconds;
 using GroupId = std::array<std::uint8_t, 16>;
 
 inline constexpr std::size_t max_replicas = 7;
+inline constexpr std::uint8_t max_replica_id = 63;
 
 using Bytes = std::span<const std::byte>;
 

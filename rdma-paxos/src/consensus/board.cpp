@@ -90,7 +90,7 @@ std::optional<Row> decode_row(const RowImage& image, std::uint64_t salt, Replica
     RowBytes bytes;
     std::memcpy(&bytes, image.data(), sizeof bytes);
     if (bytes.check != row_check(image, salt, writer) || bytes.version != row_version ||
-        bytes.role > static_cast<std::uint8_t>(Role::observer) || bytes.endpoint_size > Endpoint::capacity)
+        bytes.role > static_cast<std::uint8_t>(Role::learner) || bytes.endpoint_size > Endpoint::capacity)
         return std::nullopt;
     Row row;
     row.incarnation = bytes.incarnation;

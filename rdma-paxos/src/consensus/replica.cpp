@@ -18,8 +18,8 @@ const char* to_string(Role role) {
         return "candidate";
     case Role::leader:
         return "leader";
-    case Role::observer:
-        return "observer";
+    case Role::learner:
+        return "learner";
     }
     return "?";
 }
@@ -32,6 +32,8 @@ const char* to_string(ProposeError error) {
         return "log full";
     case ProposeError::too_large:
         return "entry too large";
+    case ProposeError::handing_over:
+        return "handing leadership over";
     }
     return "?";
 }
@@ -100,7 +102,7 @@ Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous
     end_.check = salt_;
     commit_ = applied_ = end_;
     if (!config_.founding)
-        role_ = Role::observer;
+        role_ = Role::learner;
 }
 
 Replica::Impl::Peer* Replica::Impl::find(ReplicaId id) {
@@ -141,7 +143,7 @@ void Replica::Impl::tick(Nanoseconds now) {
     meet_peers();
     poll_completions();
     read_board();
-    if (role_ != Role::observer) {
+    if (role_ != Role::learner) {
         look_at_cell();
         observe_terms();
         follow_owner();
@@ -159,7 +161,7 @@ Nanoseconds Replica::Impl::next_deadline() const {
     const Timing& t = config_.timing;
     if (last_tick_ == never)
         return Nanoseconds::min();
-    if (role_ == Role::observer)
+    if (role_ == Role::learner)
         return last_tick_ + t.heartbeat;
     if (role_ == Role::leader) {
         // Followers never wait for the leader's look at its board, except while links are being made.
@@ -199,7 +201,10 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
 }
 
 tl::expected<std::unique_ptr<Replica>, Error> Replica::create(const Config& config, Fabric& fabric,
-                                                              Rendezvous& rendezvous, Listener& listener) {
+                                                              Rendezvous& rendezvous, Listener& listener,
+                                                              Storage* storage,
+                                                              const std::optional<SnapshotPoint>& state) {
+    (void)storage, (void)state;
     if (auto ok = check(config); !ok)
         return tl::make_unexpected(ok.error());
     const MemoryLayout need = memory_layout(config.ring_bytes);
