@@ -13,7 +13,12 @@ $(eval $(call cxx_library,rdma-paxos-checking,$(wildcard rdma-paxos/src/checking
 
 $(eval $(call cxx_library,rdma-paxos-tools,rdma-paxos/bench/member.cpp rdma-paxos/bench/probe.cpp))
 $(eval $(call cxx_program,rdma-paxos-bench,rdma-paxos/bench/bench_main.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/bench/node_main.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
+
+NODE_LIBRARIES := rdma-paxos-node rdma-paxos-checking rdma-paxos
+$(eval $(call cxx_library,rdma-paxos-node,$(filter-out %_main.cpp,$(wildcard rdma-paxos/tools/*.cpp))))
+$(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/tools/node_main.cpp,$(NODE_LIBRARIES),$(PAXOS_LIBS)))
+$(eval $(call cxx_program,rdma-paxos-client,rdma-paxos/tools/client_main.cpp,$(NODE_LIBRARIES),$(PAXOS_LIBS)))
+$(eval $(call cxx_program,rdma-paxos-check-history,rdma-paxos/tools/check_history_main.cpp,rdma-paxos-checking,-lfmt))
 
 $(eval $(call cxx_test,paxos-format-test,tests/paxos/log_ring_test.cpp tests/paxos/board_test.cpp tests/paxos/frame_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-linearizability-test,tests/paxos/linearizability_test.cpp,rdma-paxos-checking,-lfmt))
