@@ -18,3 +18,4 @@ $(eval $(call cxx_test,paxos-rendezvous-test,tests/paxos/tcp_rendezvous_test.cpp
 $(eval $(call cxx_test,paxos-replica-test,tests/paxos/replica_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-shm-test,tests/paxos/shm_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-simulation-test,tests/paxos/simulation_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-verbs-test,tests/paxos/verbs_fabric_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
