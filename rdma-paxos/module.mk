@@ -2,7 +2,8 @@
 #
 # The replicated log over RDMA: the library, its simulator, its benchmark, its tests.
 
-PAXOS_SOURCES := $(wildcard rdma-paxos/src/consensus/*.cpp rdma-paxos/src/fabric/*.cpp rdma-paxos/src/rendezvous/*.cpp)
+PAXOS_SOURCES := $(wildcard rdma-paxos/src/consensus/*.cpp rdma-paxos/src/fabric/*.cpp rdma-paxos/src/rendezvous/*.cpp \
+                            rdma-paxos/src/waiting/*.cpp)
 PAXOS_LIBS := -libverbs -lfmt -lrt
 
 $(eval $(call cxx_library,rdma-paxos,$(PAXOS_SOURCES)))
@@ -19,3 +20,4 @@ $(eval $(call cxx_test,paxos-replica-test,tests/paxos/replica_test.cpp,rdma-paxo
 $(eval $(call cxx_test,paxos-shm-test,tests/paxos/shm_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-simulation-test,tests/paxos/simulation_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-verbs-test,tests/paxos/verbs_fabric_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-waiting-test,tests/paxos/waiting_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
