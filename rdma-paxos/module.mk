@@ -4,6 +4,9 @@
 
 PAXOS_SOURCES := $(wildcard rdma-paxos/src/consensus/*.cpp rdma-paxos/src/fabric/*.cpp rdma-paxos/src/rendezvous/*.cpp rdma-paxos/src/storage/*.cpp)
 PAXOS_LIBS := -libverbs -lsodium -lfmt -lrt
+PAXOS_SOURCES := $(wildcard rdma-paxos/src/consensus/*.cpp rdma-paxos/src/fabric/*.cpp rdma-paxos/src/rendezvous/*.cpp \
+                            rdma-paxos/src/waiting/*.cpp)
+PAXOS_LIBS := -libverbs -lfmt -lrt
 
 $(eval $(call cxx_library,rdma-paxos,$(PAXOS_SOURCES)))
 $(eval $(call cxx_library,rdma-paxos-sim,$(filter-out %_main.cpp,$(wildcard rdma-paxos/src/sim/*.cpp))))
@@ -19,3 +22,5 @@ $(eval $(call cxx_test,paxos-rendezvous-test,tests/paxos/tcp_rendezvous_test.cpp
 $(eval $(call cxx_test,paxos-replica-test,tests/paxos/replica_test.cpp tests/paxos/membership_test.cpp tests/paxos/leadership_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-shm-test,tests/paxos/shm_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-simulation-test,tests/paxos/simulation_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-verbs-test,tests/paxos/verbs_fabric_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-waiting-test,tests/paxos/waiting_test.cpp,rdma-paxos,$(PAXOS_LIBS)))

@@ -98,6 +98,11 @@ bool SimFabric::reset(ReplicaId peer, Link link) {
     return true;
 }
 
+void SimFabric::remove_peer(ReplicaId peer) {
+    for (const Link link : {Link::board, Link::log})
+        (void)reset(peer, link);
+}
+
 Endpoint SimFabric::endpoint(ReplicaId peer, Link link) {
     Endpoint endpoint{.size = sizeof(std::uint64_t)};
     std::memcpy(endpoint.bytes.data(), &end(peer, link).generation, sizeof(std::uint64_t));
@@ -123,9 +128,11 @@ bool SimFabric::accepts(ReplicaId from, Link link, std::uint64_t from_generation
            own.revoked_remote == from_generation && network_.now_ - own.revoked_at < 100us;
 }
 
-bool SimFabric::post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id) {
+bool SimFabric::post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id,
+                           bool more) {
     stats_.bytes += local.size();
-    return post(peer, link, {.id = id, .bytes = {local.begin(), local.end()}, .offset = remote_offset});
+    return post(peer, link,
+                {.id = id, .bytes = {local.begin(), local.end()}, .silent = more, .offset = remote_offset});
 }
 
 bool SimFabric::post_read(ReplicaId peer, Link link, std::uint64_t remote_offset, std::span<std::byte> local,
@@ -138,7 +145,7 @@ bool SimFabric::post(ReplicaId peer, Link link, Work work) {
     if (own.remote == 0 || own.failed)
         return false;
     ++stats_.work_requests;
-    ++stats_.doorbells;
+    stats_.doorbells += !work.silent;
     const NetworkOptions& options = network_.options_;
     work.ready = network_.now_ + network_.between(options.latency_min, options.latency_max);
     if (network_.chance(options.slow_probability))
@@ -216,7 +223,8 @@ void SimFabric::acknowledge(ReplicaId peer, Link link, Work work) {
                     }
                     if (!work.target.empty())
                         std::memcpy(work.target.data(), work.bytes.data(), work.target.size());
-                    complete(peer, link, work.id, true);
+                    if (!work.silent)
+                        complete(peer, link, work.id, true);
                 });
 }
 

@@ -98,20 +98,25 @@ class SimFabric final : public Fabric {
     ~SimFabric() override;
 
     std::span<std::byte> region(Region region) override;
+    bool add_peer(ReplicaId peer) override { return peer != nobody && peer != self_; }
+    void remove_peer(ReplicaId peer) override;
     bool reset(ReplicaId peer, Link link) override;
     Endpoint endpoint(ReplicaId peer, Link link) override;
     bool connect(ReplicaId peer, Link link, const Endpoint& remote) override;
-    bool post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id) override;
+    bool post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id,
+                    bool more) override;
     bool post_read(ReplicaId peer, Link link, std::uint64_t remote_offset, std::span<std::byte> local,
                    WorkId id) override;
     std::size_t poll(Link link, std::span<Completion> out) override;
     FabricStats stats() const override { return stats_; }
+    std::string describe() const override { return "sim"; }
 
   private:
     struct Work {
         WorkId id = 0;
         std::vector<std::byte> bytes{}; ///< of a WRITE
         std::span<std::byte> target{};  ///< of a READ
+        bool silent = false;            ///< the first piece of a larger write: its success is not reported
         std::uint64_t offset = 0;
         std::size_t landed = 0;
         Nanoseconds ready{};
