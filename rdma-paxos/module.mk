@@ -10,7 +10,7 @@ PAXOS_LIBS := -libverbs -lfmt -lrt
 
 $(eval $(call cxx_library,rdma-paxos,$(PAXOS_SOURCES)))
 $(eval $(call cxx_library,rdma-paxos-sim,$(filter-out %_main.cpp,$(wildcard rdma-paxos/src/sim/*.cpp))))
-$(eval $(call cxx_program,rdma-paxos-sim,rdma-paxos/src/sim/sim_main.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_program,rdma-paxos-sim,rdma-paxos/src/sim/sim_main.cpp,rdma-paxos-sim rdma-paxos-checking rdma-paxos,$(PAXOS_LIBS)))
 
 $(eval $(call cxx_library,rdma-paxos-checking,$(wildcard rdma-paxos/src/checking/*.cpp)))
 
@@ -26,9 +26,13 @@ $(eval $(call cxx_test,paxos-format-test,tests/paxos/log_ring_test.cpp tests/pax
 $(eval $(call cxx_test,paxos-linearizability-test,tests/paxos/linearizability_test.cpp,rdma-paxos-checking,-lfmt))
 $(eval $(call cxx_test,paxos-format-test,tests/paxos/log_ring_test.cpp tests/paxos/board_test.cpp tests/paxos/frame_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-storage-test,$(wildcard tests/paxos/storage*.cpp),rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-format-test,tests/paxos/log_ring_test.cpp tests/paxos/board_test.cpp tests/paxos/frame_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-linearizability-test,tests/paxos/linearizability_test.cpp,rdma-paxos-checking,-lfmt))
+$(eval $(call cxx_test,paxos-storage-test,$(wildcard tests/paxos/storage*_test.cpp),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-rendezvous-test,tests/paxos/tcp_rendezvous_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-replica-test,tests/paxos/replica_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-replica-test,tests/paxos/replica_test.cpp,rdma-paxos-sim rdma-paxos-checking rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-shm-test,tests/paxos/shm_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-simulation-test,tests/paxos/simulation_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-verbs-test,tests/paxos/verbs_fabric_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-waiting-test,tests/paxos/waiting_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-simulation-test,tests/paxos/simulation_test.cpp,rdma-paxos-sim rdma-paxos-checking rdma-paxos,$(PAXOS_LIBS)))
