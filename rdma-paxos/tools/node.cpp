@@ -119,8 +119,13 @@ tl::expected<void, Error> Node::open() {
 
 tl::expected<void, Error> Node::open_links(const Config& config) {
     const bool verbs = options_.fabric == "verbs";
-    if (verbs)
-        hub_ = TcpRendezvousHub::without_listener();
+    if (verbs) {
+        const auto key = ClusterKey::load(options_.key);
+        if (!key)
+            return tl::make_unexpected(key.error());
+        hub_ = TcpRendezvousHub::without_listener(*key);
+        hub_->on_rejection([this](Rejection, const std::string& text) { say("rejected", text); });
+    }
     auto server = LineServer::listen({options_.listen, peers_.at(self_).port}, hub_.get());
     if (!server)
         return tl::make_unexpected(server.error());

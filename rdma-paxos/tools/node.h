@@ -43,6 +43,7 @@ struct NodeOptions {
     unsigned initial_leader = 0;
     unsigned preferred_leader = 0;
     std::size_t ring_kib = 32768;
+    std::string key;  ///< file with the cluster key; needed by verbs
     std::string data; ///< folder; empty: volatile
     bool lab_timing = false;
     bool rejoin = false;           ///< without memory of a group that exists

@@ -27,6 +27,7 @@ int main(int argc, char** argv) try {
     app.add_option("--witnesses", options.witnesses, "those of the members that only store")->delimiter(',');
     app.add_option("--listen", options.listen, "address to listen at; the port is that of --peers");
     app.add_option("--device", options.device, "RDMA device");
+    app.add_option("--key", options.key, "file with the cluster key, the same 32 random bytes for all (verbs)");
     app.add_option("--group", options.group, "name of the group, up to 16 characters");
     app.add_option("--initial-leader", options.initial_leader, "the member that leads first");
     app.add_option("--prefer", options.preferred_leader, "the member that shall lead when it can");
