@@ -31,6 +31,7 @@ class SimFabric final : public Fabric, private EventHandler {
                    WorkId id) override;
     std::size_t poll(Link link, std::span<Completion> out) override;
     FabricStats stats() const override { return stats_; }
+    std::string describe() const override { return "simulated"; }
 
     // Faults.
     void refuse_connects(bool refuse) { refuses_connects_ = refuse; }
