@@ -20,7 +20,7 @@ $(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/bench/node_main.cpp,rdma-pa
 $(eval $(call cxx_test,paxos-format-test,$(call paxos_tests,log_ring board frame key_handshake cluster_key),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-linearizability-test,$(call paxos_tests,linearizability),rdma-paxos-checking,-lfmt))
 $(eval $(call cxx_test,paxos-rendezvous-test,$(call paxos_tests,tcp_rendezvous tcp_rendezvous_strangers),rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-replica-test,$(call paxos_tests,replica membership leadership),$(PAXOS_SIM),$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-replica-test,$(call paxos_tests,replica membership leadership durability) tests/paxos/storage_fake_disk.cpp,$(PAXOS_SIM),$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-shm-test,$(call paxos_tests,shm),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-simulation-test,$(call paxos_tests,simulation),$(PAXOS_SIM),$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-storage-test,$(wildcard tests/paxos/storage*.cpp),rdma-paxos,$(PAXOS_LIBS)))
