@@ -19,3 +19,6 @@ $(eval $(call cxx_test,paxos-rendezvous-test,tests/paxos/tcp_rendezvous_test.cpp
 $(eval $(call cxx_test,paxos-replica-test,tests/paxos/replica_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-shm-test,tests/paxos/shm_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-simulation-test,tests/paxos/simulation_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
+
+# What reads bytes of strangers, or of a disk.
+$(eval $(call cxx_fuzz,handshake,tests/paxos/fuzz/fuzz_handshake.cpp $(wildcard rdma-paxos/src/rendezvous/*.cpp),-lsodium -lfmt))
