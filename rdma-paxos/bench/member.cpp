@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <ctime>
 #include <fmt/format.h>
-#include <poll.h>
 #include <random>
 #include <sys/prctl.h>
 
@@ -44,6 +43,9 @@ void add_member_options(CLI::App& app, MemberOptions& options) {
     app.add_option("--initial-leader", options.initial_leader, "the member that leads first");
     app.add_option("--ring-mib", options.ring_mib, "size of the log in memory");
     app.add_flag("--lab-timing", options.lab_timing, "time-outs for emulated hosts");
+    app.add_option("--wait", options.wait, "for completions: adaptive, spin or sleep")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, WaitMode>{
+            {"adaptive", WaitMode::adaptive}, {"spin", WaitMode::spin}, {"sleep", WaitMode::sleep}}));
     app.add_flag("--rejoin", options.rejoin, "this member ran before and lost its memory");
 }
 
@@ -106,6 +108,9 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
     if (!replica)
         return tl::make_unexpected(replica.error());
     member->replica_ = std::move(*replica);
+    WaitOptions waiting;
+    waiting.mode = options.wait;
+    member->waiter_ = std::make_unique<Waiter>(*member->fabric_, waiting);
     return member;
 }
 
@@ -131,20 +136,18 @@ tl::expected<Links, Error> Member::more_links(const MemoryLayout& layout, const 
     return make_links(group, layout);
 }
 
-void Member::sleep_until(Nanoseconds deadline) {
-    fabric_->arm();
-    replica_->tick(now()); // a completion may have come before arm()
-    const Nanoseconds left = std::min(deadline, replica_->next_deadline()) - now();
-    if (left <= Nanoseconds(0))
-        return;
-    std::vector<pollfd> fds;
-    for (const int fd : fabric_->event_fds())
-        fds.push_back({fd, POLLIN, 0});
+void Member::wait_until(Nanoseconds deadline) {
+    const Replica& replica = *replica_;
+    const Index committed = replica.commit_index();
+    const bool expecting = replica.role() == Role::leader && committed < replica.last_index();
+    hub_fds_.clear();
     if (hub_)
         for (const int fd : hub_->fds())
-            fds.push_back({fd, POLLIN, 0});
-    const timespec wait{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
-    ppoll(fds.data(), fds.size(), &wait, nullptr);
+            hub_fds_.push_back({fd, POLLIN, 0});
+    waiter_->wait(hub_fds_, std::min(deadline, replica.next_deadline()), expecting, [&](Nanoseconds time) {
+        replica_->tick(time);
+        return replica.commit_index() != committed;
+    });
     if (hub_)
         hub_->poll(now());
 }
