@@ -12,13 +12,13 @@ int main(int argc, char** argv) try {
     using namespace rdma_paxos;
     std::uint64_t seeds = 1000;
     std::uint64_t start = 1;
-    std::uint64_t duration_ms = 2000;
     bool keep_going = false;
     sim::ScenarioOptions options;
+    std::vector<std::size_t> only;
     CLI::App app{"Runs the consensus protocol in a simulated, faulty world and checks it from outside."};
     app.add_option("SEEDS", seeds, "how many scenarios");
     app.add_option("START", start, "the first seed");
-    app.add_option("--duration-ms", duration_ms, "simulated time with faults, per scenario");
+    auto* mask = app.add_option("--only", only, "of the plan only these faults")->delimiter(',');
     app.add_flag("--keep-going", keep_going, "do not stop at the first failure");
     app.add_flag("--trace", options.trace, "print role changes and faults");
     app.add_flag("--bug-skip-fence", planted_bugs.skip_fence, "vote without fencing");
@@ -27,37 +27,36 @@ int main(int argc, char** argv) try {
     app.add_flag("--bug-late-heartbeat", planted_bugs.ignore_late_heartbeat,
                  "vote despite a heartbeat during the fence");
     app.add_flag("--bug-flags-only", options.reset_only_revokes, "resets let packets through for a while");
+    app.add_flag("--bug-ack-when-sent", options.ack_when_sent, "completions do not wait for the bytes to land");
     CLI11_PARSE(app, argc, argv);
-    options.duration = std::chrono::milliseconds(duration_ms);
+    if (*mask)
+        options.only = only;
 
     const auto begun = std::chrono::steady_clock::now();
-    std::uint64_t failures = 0, faults = 0, proposals = 0, committed = 0, leaders = 0, live = 0;
-    Nanoseconds simulated{};
-    std::uint64_t ran = 0;
+    std::uint64_t failures = 0;
+    sim::Outcome sum;
     for (std::uint64_t seed = start; seed < start + seeds; ++seed) {
         const sim::Outcome outcome = sim::run_scenario(seed, options);
-        ++ran;
-        faults += outcome.faults;
-        proposals += outcome.proposals;
-        committed += outcome.committed;
-        leaders += outcome.late_leaders;
-        live += outcome.liveness_checked;
-        simulated += outcome.simulated;
+        sum.add(outcome);
         if (outcome.violation) {
             ++failures;
-            fmt::print("seed {} ({} members): {}\n  again: rdma-paxos-sim 1 {} --duration-ms {}\n", seed,
-                       outcome.members, *outcome.violation, seed, duration_ms);
+            fmt::print("seed {} ({} members): {}\n", seed, outcome.members, *outcome.violation);
             if (!keep_going)
                 break;
         }
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-    const double n = double(ran);
-    fmt::print(
-        "{} seeds, {} failed; mean per seed: {:.1f} faults, {:.1f} changes of leader, {:.0f} proposals, {:.0f} "
-        "committed, {:.1f} s simulated; liveness checked in {:.0f} %; {:.0f} seeds/s\n",
-        ran, failures, double(faults) / n, double(leaders) / n, double(proposals) / n, double(committed) / n,
-        std::chrono::duration<double>(simulated).count() / n, 100 * double(live) / n, n / seconds);
+    const double n = double(sum.runs);
+    for (std::size_t kind = 0; kind < sim::fault_kinds; ++kind)
+        fmt::print("  {:24} {:.2f}\n", sim::to_string(static_cast<sim::FaultKind>(kind)), double(sum.faults[kind]) / n);
+    fmt::print("{} seeds, {} failed; mean per seed: {:.1f} faults, {:.1f} leaders, {:.0f} proposals, {:.0f} "
+               "committed, {:.0f} answers, {:.1f} s simulated, {:.0f} ticks; liveness checked in {:.1f} %, recovery {:.2f} s, at most "
+               "{:.1f} s; {:.0f} seeds/s\n",
+               sum.runs, failures, double(sum.all_faults()) / n, double(sum.leaders) / n, double(sum.proposals) / n,
+               double(sum.committed) / n, double(sum.answers) / n,
+               std::chrono::duration<double>(sum.simulated).count() / n, double(sum.ticks) / n,
+               100 * double(sum.live) / n, std::chrono::duration<double>(sum.recovery).count() / n,
+               std::chrono::duration<double>(sum.longest_recovery).count(), n / seconds);
     return failures == 0 ? 0 : 1;
 } catch (const std::exception& error) {
     std::fprintf(stderr, "rdma-paxos-sim: %s\n", error.what());
