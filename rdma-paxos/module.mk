@@ -22,3 +22,9 @@ $(eval $(call cxx_test,paxos-rendezvous-test,tests/paxos/tcp_rendezvous_test.cpp
 $(eval $(call cxx_test,paxos-replica-test,tests/paxos/replica_test.cpp,rdma-paxos-sim rdma-paxos-checking rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-shm-test,tests/paxos/shm_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-simulation-test,tests/paxos/simulation_test.cpp,rdma-paxos-sim rdma-paxos-checking rdma-paxos,$(PAXOS_LIBS)))
+
+SEEDS ?= 20000
+START ?= 1
+.PHONY: sim
+sim: rdma-paxos-sim ## simulate groups under faults: SEEDS=N START=S
+	@$(BUILD)/bin/rdma-paxos-sim $(SEEDS) $(START)

@@ -210,7 +210,10 @@ void Replica::Impl::advance_leader_commit() {
     for (const Peer& peer : peers_)
         held[count++] = peer.acked;
     std::sort(held.begin(), held.end(), std::greater<>()); // what is unused stays behind
-    const std::uint64_t committed = held[planted_bugs.commit_without_majority ? 0 : majority() - 1];
+    const std::size_t needed = planted_bugs.commit_without_majority ? 1
+                               : planted_bugs.wait_for_all          ? count
+                                                                    : majority();
+    const std::uint64_t committed = held[needed - 1];
     if (committed < term_start_.position && !planted_bugs.commit_old_term)
         return;
     while (commit_.position < committed) {
