@@ -77,7 +77,7 @@ int follow(Station& station) {
         station.probe->keep_links();
         if (station.watcher.stop && leave == Nanoseconds::max())
             leave = now() + 500ms; // the leader must hear that we have it
-        station.member->sleep_until(std::min(replica.next_deadline(), now() + 50ms));
+        station.member->wait_until(std::min(replica.next_deadline(), now() + 50ms));
     }
     return 0;
 }
@@ -124,7 +124,7 @@ tl::expected<std::vector<Row>, Error> measure(Station& station, const Settings& 
     while (!complete()) {
         replica.tick(now());
         station.probe->keep_links();
-        station.member->sleep_until(replica.next_deadline());
+        station.member->wait_until(replica.next_deadline());
         if (now() > limit)
             return tl::make_unexpected(Error{
                 fmt::format("the group did not come together within a minute: this member is {}, probes {}",
@@ -160,7 +160,7 @@ tl::expected<std::vector<Row>, Error> measure(Station& station, const Settings& 
     const auto last = replica.propose(std::as_bytes(std::span(stop_text)));
     for (const Nanoseconds end = now() + 400ms; last && now() < end;) {
         replica.tick(now());
-        station.member->sleep_until(replica.next_deadline());
+        station.member->wait_until(replica.next_deadline());
     }
     return rows;
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <ctime>
 #include <fmt/format.h>
-#include <poll.h>
 #include <random>
 #include <sys/prctl.h>
 
@@ -39,10 +38,14 @@ void add_member_options(CLI::App& app, MemberOptions& options) {
         ->delimiter(',')
         ->required();
     app.add_option("--device", options.device, "RDMA device");
+    app.add_option("--key", options.key, "file with the cluster key, the same 32 random bytes for all (verbs)");
     app.add_option("--group", options.group, "name of the group, up to 16 characters");
     app.add_option("--initial-leader", options.initial_leader, "the member that leads first");
     app.add_option("--ring-mib", options.ring_mib, "size of the log in memory");
     app.add_flag("--lab-timing", options.lab_timing, "time-outs for emulated hosts");
+    app.add_option("--wait", options.wait, "for completions: adaptive, spin or sleep")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, WaitMode>{
+            {"adaptive", WaitMode::adaptive}, {"spin", WaitMode::spin}, {"sleep", WaitMode::sleep}}));
     app.add_flag("--rejoin", options.rejoin, "this member ran before and lost its memory");
 }
 
@@ -85,7 +88,13 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
         if (!device)
             return tl::make_unexpected(device.error());
         member->device_ = std::move(*device);
-        auto hub = TcpRendezvousHub::listen(peers->at(config.self));
+        if (options.key.empty())
+            return tl::make_unexpected(Error{"verbs needs --key FILE: make one with `(umask 077; head -c 32 "
+                                             "/dev/urandom > FILE)` and copy it to all hosts"});
+        const auto key = ClusterKey::load(options.key);
+        if (!key)
+            return tl::make_unexpected(key.error());
+        auto hub = TcpRendezvousHub::listen(peers->at(config.self), *key);
         if (!hub)
             return tl::make_unexpected(hub.error());
         member->hub_ = std::move(*hub);
@@ -99,6 +108,9 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
     if (!replica)
         return tl::make_unexpected(replica.error());
     member->replica_ = std::move(*replica);
+    WaitOptions waiting;
+    waiting.mode = options.wait;
+    member->waiter_ = std::make_unique<Waiter>(*member->fabric_, waiting);
     return member;
 }
 
@@ -124,20 +136,18 @@ tl::expected<Links, Error> Member::more_links(const MemoryLayout& layout, const 
     return make_links(group, layout);
 }
 
-void Member::sleep_until(Nanoseconds deadline) {
-    fabric_->arm();
-    replica_->tick(now()); // a completion may have come before arm()
-    const Nanoseconds left = std::min(deadline, replica_->next_deadline()) - now();
-    if (left <= Nanoseconds(0))
-        return;
-    std::vector<pollfd> fds;
-    for (const int fd : fabric_->event_fds())
-        fds.push_back({fd, POLLIN, 0});
+void Member::wait_until(Nanoseconds deadline) {
+    const Replica& replica = *replica_;
+    const Index committed = replica.commit_index();
+    const bool expecting = replica.role() == Role::leader && committed < replica.last_index();
+    hub_fds_.clear();
     if (hub_)
         for (const int fd : hub_->fds())
-            fds.push_back({fd, POLLIN, 0});
-    const timespec wait{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
-    ppoll(fds.data(), fds.size(), &wait, nullptr);
+            hub_fds_.push_back({fd, POLLIN, 0});
+    waiter_->wait(hub_fds_, std::min(deadline, replica.next_deadline()), expecting, [&](Nanoseconds time) {
+        replica_->tick(time);
+        return replica.commit_index() != committed;
+    });
     if (hub_)
         hub_->poll(now());
 }

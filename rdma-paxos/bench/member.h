@@ -7,6 +7,7 @@
 #include "rdma_paxos/shm_fabric.h"
 #include "rdma_paxos/tcp_rendezvous.h"
 #include "rdma_paxos/verbs_fabric.h"
+#include "rdma_paxos/waiting.h"
 
 #include <CLI/CLI.hpp>
 #include <map>
@@ -19,11 +20,13 @@ struct MemberOptions {
     unsigned id = 0;
     std::vector<std::string> peers; ///< "ID=ADDRESS:PORT", all members, self included; for shm only "ID"
     std::string device = "rxe0";
+    std::string key; ///< file with the cluster key; needed by verbs
     std::string group = "rdma-paxos-bench"; ///< 16 characters
     unsigned initial_leader = 0;
     std::size_t ring_mib = 32;
     bool lab_timing = false;
     bool rejoin = false; ///< the member ran before and has lost its memory
+    WaitMode wait = WaitMode::adaptive;
 };
 
 void add_member_options(CLI::App& app, MemberOptions& options);
@@ -46,8 +49,10 @@ class Member {
     /// A fabric and a rendezvous of the same kind and members, for a group of another name.
     tl::expected<Links, Error> more_links(const MemoryLayout& layout, const std::string& name);
 
-    /// Sleeps until the deadline, a completion or a message of the rendezvous, whichever is first.
-    void sleep_until(Nanoseconds deadline);
+    /// Waits for the deadline, a completion or a message of the rendezvous, whichever is first, and ticks the
+    /// replica meanwhile. May spin if a commit is on its way.
+    void wait_until(Nanoseconds deadline);
+    const Waiter& waiter() const { return *waiter_; }
 
   private:
     tl::expected<Links, Error> make_links(const GroupId& group, const MemoryLayout& layout);
@@ -61,6 +66,8 @@ class Member {
     std::unique_ptr<Fabric> fabric_;
     std::unique_ptr<Rendezvous> rendezvous_;
     std::unique_ptr<Replica> replica_;
+    std::unique_ptr<Waiter> waiter_;
+    std::vector<pollfd> hub_fds_;
     std::vector<ReplicaId> others_;
 };
 

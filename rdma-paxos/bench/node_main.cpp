@@ -110,8 +110,8 @@ int main(int argc, char** argv) try {
                     double(longest_tick.count()) / 1e6, peers));
             longest_tick = {};
         }
-        (*member)->sleep_until(std::min(replica.next_deadline(),
-                                        replica.role() == Role::leader && rate > 0 ? next_proposal : next_status));
+        (*member)->wait_until(std::min(replica.next_deadline(),
+                                       replica.role() == Role::leader && rate > 0 ? next_proposal : next_status));
     }
     printer.print("end", fmt::format("digest {:016x} of {} entries", printer.digest, printer.count));
     return 0;

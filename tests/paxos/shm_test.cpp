@@ -80,6 +80,112 @@ TEST(ShmFabric, AWriteLandsAndAResetKeepsItOut) {
     EXPECT_NE(std::memcmp(newer.bytes.data(), end1.bytes.data(), newer.size), 0);
 }
 
+/// Connects the log link between two ends that know each other.
+void connect_log(Fabric& one, ReplicaId id1, Fabric& two, ReplicaId id2) {
+    ASSERT_TRUE(one.reset(id2, Link::log) && two.reset(id1, Link::log));
+    const Endpoint end1 = one.endpoint(id2, Link::log), end2 = two.endpoint(id1, Link::log);
+    ASSERT_TRUE(one.connect(id2, Link::log, end2) && two.connect(id1, Link::log, end1));
+}
+
+TEST(ShmFabric, APeerIsAddedLateRemovedAndAddedAgain) {
+    const GroupId group = fresh_group();
+    const ReplicaId id1{1}, late{max_replica_id};
+    auto one = open(group, 1, {id1});
+    EXPECT_FALSE(one.fabric->reset(late, Link::log)) << "not known yet";
+    EXPECT_FALSE(one.fabric->add_peer(nobody));
+    EXPECT_FALSE(one.fabric->add_peer(id1));
+    EXPECT_FALSE(one.fabric->add_peer(ReplicaId(max_replica_id + 1)));
+    ASSERT_TRUE(one.fabric->add_peer(late));
+    ASSERT_TRUE(one.fabric->add_peer(late));
+
+    auto two = open(group, late.value(), {id1, late});
+    connect_log(*one.fabric, id1, *two.fabric, late);
+    const auto source = one.fabric->region(Region::log).first(8);
+    const auto target = two.fabric->region(Region::log);
+    source[0] = std::byte{1};
+    ASSERT_TRUE(one.fabric->post_write(late, Link::log, 0, source, 1));
+    EXPECT_TRUE(completes(*one.fabric, Link::log));
+    EXPECT_EQ(target[0], std::byte{1});
+
+    // Who removed a peer is out of its reach, and its old address opens nothing later.
+    const Endpoint before = two.fabric->endpoint(id1, Link::log);
+    two.fabric->remove_peer(id1);
+    EXPECT_FALSE(two.fabric->post_write(id1, Link::log, 0, two.fabric->region(Region::log).first(8), 1));
+    EXPECT_EQ(two.fabric->endpoint(id1, Link::log).size, 0);
+    source[0] = std::byte{2};
+    ASSERT_TRUE(one.fabric->post_write(late, Link::log, 0, source, 2));
+    EXPECT_FALSE(completes(*one.fabric, Link::log));
+    EXPECT_EQ(target[0], std::byte{1});
+
+    ASSERT_TRUE(two.fabric->add_peer(id1));
+    connect_log(*one.fabric, id1, *two.fabric, late);
+    EXPECT_NE(std::memcmp(two.fabric->endpoint(id1, Link::log).bytes.data(), before.bytes.data(), before.size), 0);
+    ASSERT_TRUE(one.fabric->post_write(late, Link::log, 0, source, 3));
+    EXPECT_TRUE(completes(*one.fabric, Link::log));
+    EXPECT_EQ(target[0], std::byte{2});
+}
+
+// More peers over a life than a group ever has at once.
+TEST(ShmFabric, PeersOfEveryIdComeAndGo) {
+    const GroupId group = fresh_group();
+    const ReplicaId id1{1};
+    auto one = open(group, 1, {id1});
+    for (std::uint8_t id = 2; id <= max_replica_id; ++id) {
+        const ReplicaId other{id};
+        ASSERT_TRUE(one.fabric->add_peer(other));
+        auto two = open(group, id, {id1, other}, 4096);
+        connect_log(*two.fabric, other, *one.fabric, id1);
+        const auto source = two.fabric->region(Region::log).first(8);
+        source[0] = std::byte{id};
+        ASSERT_TRUE(two.fabric->post_write(id1, Link::log, 8 * id, source, id));
+        EXPECT_TRUE(completes(*two.fabric, Link::log));
+        EXPECT_EQ(one.fabric->region(Region::log)[8 * id], std::byte{id});
+        if (id % 2 == 0)
+            one.fabric->remove_peer(other);
+    }
+}
+
+TEST(ShmFabric, TwoPiecesAreOneWriteWithOneDoorbell) {
+    const GroupId group = fresh_group();
+    auto one = open(group, 1, pair_of_members), two = open(group, 2, pair_of_members);
+    connect_log(*one.fabric, ReplicaId(1), *two.fabric, ReplicaId(2));
+    const auto source = one.fabric->region(Region::log).first(16);
+    source[0] = std::byte{1};
+    source[8] = std::byte{2};
+    const FabricStats before = one.fabric->stats();
+    ASSERT_TRUE(one.fabric->post_write(ReplicaId(2), Link::log, 800, source.first(8), 5, true));
+    ASSERT_TRUE(one.fabric->post_write(ReplicaId(2), Link::log, 0, source.subspan(8), 6));
+    std::array<Completion, 4> done;
+    ASSERT_EQ(one.fabric->poll(Link::log, done), 1u);
+    EXPECT_TRUE(done[0].ok && done[0].id == 6);
+    EXPECT_EQ(two.fabric->region(Region::log)[800], std::byte{1});
+    EXPECT_EQ(two.fabric->region(Region::log)[0], std::byte{2});
+    EXPECT_EQ(one.fabric->stats().doorbells - before.doorbells, 1u);
+    EXPECT_EQ(one.fabric->stats().work_requests - before.work_requests, 2u);
+    // The first piece meets a shut gate: both fail, with one completion.
+    ASSERT_TRUE(two.fabric->reset(ReplicaId(1), Link::log));
+    ASSERT_TRUE(one.fabric->post_write(ReplicaId(2), Link::log, 800, source.first(8), 7, true));
+    ASSERT_TRUE(one.fabric->post_write(ReplicaId(2), Link::log, 0, source.subspan(8), 8));
+    EXPECT_FALSE(completes(*one.fabric, Link::log));
+    EXPECT_EQ(one.fabric->poll(Link::log, done), 0u);
+}
+
+TEST(ShmRendezvous, TheNewestMessageOfEachSenderArrivesOnce) {
+    const GroupId group = fresh_group();
+    auto one = open(group, 1, {ReplicaId(1)}); // senders need not be known
+    auto two = open(group, 2, {ReplicaId(2)}), last = open(group, max_replica_id, {ReplicaId(max_replica_id)});
+    two.rendezvous->send(ReplicaId(1), {.incarnation = 20, .board = {}});
+    two.rendezvous->send(ReplicaId(1), {.incarnation = 21, .board = {}});
+    last.rendezvous->send(ReplicaId(1), {.incarnation = 63, .board = {}});
+    std::vector<std::pair<int, std::uint64_t>> seen;
+    const auto note = [&](ReplicaId from, const RendezvousMessage& message) {
+        seen.emplace_back(from.value(), message.incarnation);
+    };
+    one.rendezvous->receive(clock_now(), note);
+    one.rendezvous->receive(clock_now(), note);
+    EXPECT_EQ(seen, (std::vector<std::pair<int, std::uint64_t>>{{2, 21}, {63, 63}}));
+}
+
 // The ends of a link are opened one after the other; who is first may already write.
 TEST(ShmFabric, AWriteWaitsForTheOtherEndToOpen) {
     const GroupId group = fresh_group();

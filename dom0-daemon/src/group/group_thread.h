@@ -18,6 +18,7 @@
 #include <vector>
 
 #include <rdma_paxos/replica.h>
+#include <rdma_paxos/waiting.h>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -72,6 +73,7 @@ class GroupThread {
     std::unique_ptr<PacedRendezvous> rendezvous_;
     std::vector<rdma_paxos::ReplicaId> peers_;
     std::unique_ptr<rdma_paxos::Replica> replica_;
+    std::unique_ptr<rdma_paxos::Waiter> waiter_;
     replicate::Pump* pump_ = nullptr;
     xen::EventChannel* channel_ = nullptr;
     Watch watch_;

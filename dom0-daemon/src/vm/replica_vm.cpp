@@ -55,6 +55,8 @@ Result<void> ReplicaVm::start_group(const std::vector<group::Member>& members, u
     config.ring_bytes = log_bytes;
     config.seed = std::random_device{}();
     config.timing = rdma_paxos::lab_timing();
+    // A backup that loses its place needs the VM's whole state anew: rather slow the VM down for a while.
+    config.timing.slow_follower_grace = std::chrono::seconds(60);
     config.timing.heartbeat = Milliseconds(timing.heartbeat_ms);
     config.timing.election_timeout_min = Milliseconds(timing.election_min_ms);
     config.timing.election_timeout_max = Milliseconds(timing.election_max_ms);

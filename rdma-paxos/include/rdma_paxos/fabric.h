@@ -13,6 +13,8 @@
 #include "rdma_paxos/types.h"
 
 #include <cstring>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace rdma_paxos {
@@ -39,7 +41,8 @@ struct Completion {
     WorkId id = 0;
     ReplicaId peer;
     Link link = Link::board;
-    bool ok = false; ///< false: the link is down from now on; later work on it fails too. reset() it.
+    bool ok = false; ///< false: the link is down from now on; later work on it fails too. reset() it. May come
+                     ///< without any work: the device changed its address, or was lost. `id` means nothing then.
 };
 
 struct FabricStats {
@@ -48,6 +51,7 @@ struct FabricStats {
     std::uint64_t bytes = 0;
     std::uint64_t resets = 0;
     std::uint64_t connects = 0;
+    std::uint64_t replaced = 0; ///< queue pairs given up because they would not be reset any more
 };
 
 /// Sizes of the regions that a replica with `ring_bytes` of log needs. See memory_layout() in config.h.
@@ -64,10 +68,13 @@ class Fabric {
     /// The local memory of a region, zeroed at birth, 4096-aligned, at the same address for the fabric's life.
     virtual std::span<std::byte> region(Region region) = 0;
 
-    /// Prepares, or gives up, the links with a peer that was not known at birth. add_peer() is idempotent; false:
-    /// no more room or memory. remove_peer() cuts both links first.
-    [[nodiscard]] virtual bool add_peer(ReplicaId peer) { return peer != nobody; }
-    virtual void remove_peer(ReplicaId peer) { (void)peer; }
+    /// Prepares the links with a peer that was not known at birth: any id from 1 to max_replica_id but one's own.
+    /// Idempotent. False: no more room or memory, now.
+    [[nodiscard]] virtual bool add_peer(ReplicaId peer) = 0;
+
+    /// Cuts both links with the peer and gives them up; its unread completions go too. When it returns, no byte
+    /// from it arrives any more. Every other call that names it fails until it is added again.
+    virtual void remove_peer(ReplicaId peer) = 0;
 
     /// Cuts the link. When it returns true, no byte from `peer` arrives through this link any more, not even one
     /// that was on its way, and no completion of earlier work on it will be reported. False: not yet, call again.
@@ -83,8 +90,12 @@ class Fabric {
     /// Starts copying `local` (inside a region of this fabric) to `remote_offset` in the peer's region of this
     /// link. Works on one link complete in order. `local` must stay unchanged until the completion, except in the
     /// outbox, where a later change may make the peer see a mixture. False: the link is down or its queue is full.
+    ///
+    /// With `more`, this is the first piece of a larger write: it goes out with the post_write() that must follow
+    /// on this link next (unless the link is reset), by the same doorbell, and has no completion of its own; that
+    /// of the last piece stands for all. Two pieces at most.
     [[nodiscard]] virtual bool post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local,
-                                          WorkId id) = 0;
+                                          WorkId id, bool more = false) = 0;
 
     /// Starts copying from the peer's region of this link into `local` (inside a region of this fabric).
     [[nodiscard]] virtual bool post_read(ReplicaId peer, Link link, std::uint64_t remote_offset,
@@ -103,6 +114,12 @@ class Fabric {
     virtual void arm() {}
 
     virtual FabricStats stats() const = 0;
+
+    /// Kind, device and address, and on which pages the log lies. For people and logs.
+    virtual std::string describe() const = 0;
+
+    /// Why no link of this fabric works now: its device is lost (for good), or its port down (perhaps not).
+    virtual std::optional<Error> failure() const { return std::nullopt; }
 };
 
 } // namespace rdma_paxos

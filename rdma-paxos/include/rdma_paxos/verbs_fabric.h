@@ -28,6 +28,11 @@ class VerbsDevice {
 };
 
 /// Registers and locks the memory, and creates two queue pairs per peer.
+///
+/// When the device reports that its address (GID) changed, or that its port went down, every connected link fails;
+/// after a reset() it can be connected again, from the new address. While the port is down, connect() fails; when
+/// the device is lost, so does reset(), for good. Fabric::failure() tells which. Such reports are noticed at
+/// reset(), at arm(), and every 64 board writes.
 tl::expected<std::unique_ptr<Fabric>, Error> make_verbs_fabric(const std::shared_ptr<VerbsDevice>& device,
                                                                ReplicaId self,
                                                                const std::vector<ReplicaId>& members,

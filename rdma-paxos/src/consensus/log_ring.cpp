@@ -66,7 +66,8 @@ std::optional<Entry> LogRing::read(const Cursor& at) const {
         before.position += to_end(before.position);
         header = header_at(before.position);
     }
-    const bool plausible = (header.kind == EntryKind::user || header.kind == EntryKind::no_op) &&
+    const bool plausible = (header.kind == EntryKind::user || header.kind == EntryKind::no_op ||
+                            header.kind == EntryKind::membership) &&
                            header.index == at.index.value() + 1 && header.term >= before.term.value() &&
                            header.commit < header.index && header.length <= max_body_ &&
                            header_size + padded(header.length) <= to_end(before.position);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rdma_paxos/shm_fabric.h"
 
+#include "fabric/completion_list.h"
 #include "fabric/shm_segment.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -43,42 +45,77 @@ bool enter(ShmGate& gate, std::uint32_t self) {
 /// two ends of a link are never opened at the same moment.
 constexpr auto retry_time = std::chrono::milliseconds(20);
 
+/// Works on one link that are posted and not yet polled.
+constexpr std::uint32_t queue_depth = 128;
+
 void leave(ShmGate& gate) {
     gate.holder.store(0, std::memory_order_release);
 }
 
 class ShmFabric final : public Fabric {
   public:
-    ShmFabric(const GroupId& group, ReplicaId self, std::vector<ReplicaId> members, const MemoryLayout& layout,
-              std::unique_ptr<ShmSegment> own)
-        : group_(group), members_(std::move(members)), own_(std::move(own)), outbox_(layout.outbox_bytes),
-          process_(static_cast<std::uint32_t>(getpid())) {
-        std::sort(members_.begin(), members_.end());
-        own_slot_ = slot_of(self);
-    }
+    ShmFabric(const GroupId& group, ReplicaId self, const MemoryLayout& layout, std::unique_ptr<ShmSegment> own)
+        : group_(group), self_(self), own_(std::move(own)), outbox_(layout.outbox_bytes),
+          process_(static_cast<std::uint32_t>(getpid())) {}
 
     std::span<std::byte> region(Region region) override {
         return region == Region::outbox ? std::span{outbox_} : own_->region(static_cast<Link>(region));
     }
 
+    bool add_peer(ReplicaId peer) override {
+        if (peer == nobody || peer == self_ || peer.value() > max_replica_id)
+            return false;
+        auto& place = peers_[peer.value()];
+        if (!place) {
+            place = std::make_unique<Peer>();
+            for (End& own : place->ends) {
+                own.generation = generations_[peer.value()];
+                own.waiting.reserve(queue_depth);
+            }
+            known_.push_back(peer);
+        }
+        return true;
+    }
+
+    void remove_peer(ReplicaId peer) override {
+        Peer* known = find(peer);
+        if (!known)
+            return;
+        for (const Link link : {Link::log, Link::board})
+            while (!reset(peer, link))
+                sched_yield();
+        // Should it be added again, an offer from before must not fit.
+        for (const End& own : known->ends)
+            generations_[peer.value()] = std::max(generations_[peer.value()], own.generation);
+        peers_[peer.value()].reset();
+        segments_[peer.value()].reset();
+        std::erase(known_, peer);
+    }
+
     bool reset(ReplicaId peer, Link link) override {
-        ShmGate& gate = own_->header().gates[slot_of(peer)][static_cast<std::size_t>(link)];
+        End* own = end(peer, link);
+        if (!own)
+            return false;
+        ShmGate& gate = own_gate(peer, link);
         if (!enter(gate, process_))
             return false;
         gate.generation.store(0, std::memory_order_relaxed);
         leave(gate);
-        End& own = end(peer, link);
-        ++own.generation;
-        own.connected = own.failed = false;
-        own.waiting.clear();
-        std::erase_if(completions_[static_cast<std::size_t>(link)],
-                      [peer](const Completion& done) { return done.peer == peer; });
+        ++own->generation;
+        own->connected = own->failed = false;
+        own->unread = 0;
+        waiting_ -= own->waiting.size();
+        own->waiting.clear();
+        completions_[index(link)].forget(peer);
         ++stats_.resets;
         return true;
     }
 
     Endpoint endpoint(ReplicaId peer, Link link) override {
-        const ShmAddress address{own_->header().nonce, end(peer, link).generation, 0};
+        const End* own = end(peer, link);
+        if (!own)
+            return {};
+        const ShmAddress address{own_->header().nonce, own->generation, 0};
         Endpoint endpoint{.size = sizeof address};
         std::memcpy(endpoint.bytes.data(), &address, sizeof address);
         return endpoint;
@@ -86,55 +123,56 @@ class ShmFabric final : public Fabric {
 
     bool connect(ReplicaId peer, Link link, const Endpoint& remote) override {
         ShmAddress address;
-        End& own = end(peer, link);
-        if (remote.size != sizeof address || own.connected || own.generation == 0)
+        End* own = end(peer, link);
+        if (!own || remote.size != sizeof address || own->connected || own->generation == 0)
             return false;
         std::memcpy(&address, remote.bytes.data(), sizeof address);
         ShmSegment* segment = segment_of(peer, address.nonce);
         if (!segment || address.generation == 0)
             return false;
-        own.remote = address.generation;
-        own.connected = true;
-        ShmGate& gate = own_->header().gates[slot_of(peer)][static_cast<std::size_t>(link)];
+        own->remote = address.generation;
+        own->connected = true;
+        own->gate = &segment->header().gates[self_.value()][index(link)];
+        own->memory = segment->region(link);
+        ShmGate& gate = own_gate(peer, link);
         gate.remote.store(address.generation, std::memory_order_relaxed);
-        gate.generation.store(own.generation, std::memory_order_release);
+        gate.generation.store(own->generation, std::memory_order_release);
         ++stats_.connects;
         return true;
     }
 
-    bool post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id) override {
+    bool post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id,
+                    bool more) override {
         stats_.bytes += local.size();
-        return post(peer, link, {id, remote_offset, const_cast<std::byte*>(local.data()), local.size(), true, {}});
+        stats_.doorbells += !more;
+        return post(peer, link,
+                    {id, remote_offset, const_cast<std::byte*>(local.data()), local.size(), true, more, {}});
     }
 
     bool post_read(ReplicaId peer, Link link, std::uint64_t remote_offset, std::span<std::byte> local,
                    WorkId id) override {
-        return post(peer, link, {id, remote_offset, local.data(), local.size(), false, {}});
+        ++stats_.doorbells;
+        return post(peer, link, {id, remote_offset, local.data(), local.size(), false, false, {}});
     }
 
     std::size_t poll(Link link, std::span<Completion> out) override {
-        for (std::size_t slot = 0; slot < members_.size(); ++slot)
-            if (!ends_[slot][static_cast<std::size_t>(link)].waiting.empty())
-                retry(members_[slot], link);
-        auto& queue = completions_[static_cast<std::size_t>(link)];
-        const std::size_t count = std::min(out.size(), queue.size());
-        std::copy_n(queue.begin(), count, out.begin());
-        queue.erase(queue.begin(), queue.begin() + static_cast<std::ptrdiff_t>(count));
+        if (waiting_ > 0)
+            retry_all(link);
+        const std::size_t count = completions_[index(link)].take(out);
+        for (const Completion& done : out.first(count))
+            --peers_[done.peer.value()]->ends[index(link)].unread;
         return count;
     }
 
     FabricStats stats() const override { return stats_; }
+    std::string describe() const override { return "shm, " + own_->describe_pages(); }
 
     // For the rendezvous beside us.
+    ReplicaId self() const { return self_; }
     ShmHeader& own_header() { return own_->header(); }
     ShmSegment* present_segment_of(ReplicaId peer) {
         const auto nonce = ShmSegment::nonce_of(shm_name(group_, peer));
         return nonce ? segment_of(peer, *nonce) : nullptr;
-    }
-    const std::vector<ReplicaId>& members() const { return members_; }
-    std::size_t own_slot() const { return own_slot_; }
-    std::size_t slot_of(ReplicaId id) const {
-        return static_cast<std::size_t>(std::find(members_.begin(), members_.end(), id) - members_.begin());
     }
 
   private:
@@ -145,6 +183,7 @@ class ShmFabric final : public Fabric {
         std::byte* local;
         std::size_t bytes;
         bool writes; ///< else it reads
+        bool silent; ///< no completion if it succeeds
         Clock::time_point give_up;
     };
     struct End {
@@ -152,83 +191,117 @@ class ShmFabric final : public Fabric {
         std::uint32_t remote = 0;
         bool connected = false;
         bool failed = false;
-        std::vector<Work> waiting; ///< for the peer to open its gate, oldest first
+        std::uint32_t unread = 0;    ///< completions that the caller has not polled
+        ShmGate* gate = nullptr;     ///< in the peer's segment, for us
+        std::span<std::byte> memory; ///< the peer's
+        std::vector<Work> waiting;   ///< for the peer to open its gate, oldest first
+    };
+    struct Peer {
+        std::array<End, link_count> ends;
     };
 
-    End& end(ReplicaId peer, Link link) { return ends_[slot_of(peer)][static_cast<std::size_t>(link)]; }
+    static std::size_t index(Link link) { return static_cast<std::size_t>(link); }
+    Peer* find(ReplicaId peer) { return peer.value() <= max_replica_id ? peers_[peer.value()].get() : nullptr; }
+    End* end(ReplicaId peer, Link link) {
+        Peer* known = find(peer);
+        return known ? &known->ends[index(link)] : nullptr;
+    }
+    ShmGate& own_gate(ReplicaId peer, Link link) { return own_->header().gates[peer.value()][index(link)]; }
 
+    /// A new object of the peer takes the old one's place; links that lead to the old one are lost with it.
     ShmSegment* segment_of(ReplicaId peer, std::uint64_t nonce) {
-        auto& segment = segments_[slot_of(peer)];
-        if (!segment || segment->header().nonce != nonce)
+        if (peer.value() > max_replica_id)
+            return nullptr;
+        auto& segment = segments_[peer.value()];
+        if (!segment || segment->header().nonce != nonce) {
+            if (Peer* known = find(peer))
+                for (const Link link : {Link::board, Link::log})
+                    lose(peer, link, known->ends[index(link)]);
             segment = ShmSegment::attach(shm_name(group_, peer));
+        }
         return segment && segment->header().nonce == nonce ? segment.get() : nullptr;
     }
 
+    void lose(ReplicaId peer, Link link, End& own) {
+        waiting_ -= own.waiting.size();
+        own.waiting.clear();
+        own.gate = nullptr;
+        if (own.connected && !own.failed)
+            finish(peer, link, own, 0, false);
+    }
+
     bool post(ReplicaId peer, Link link, Work work) {
-        End& own = end(peer, link);
-        if (!own.connected || own.failed)
+        End* own = end(peer, link);
+        if (!own || !own->connected || own->failed || own->unread + own->waiting.size() >= queue_depth)
             return false;
         ++stats_.work_requests;
-        ++stats_.doorbells;
-        if (own.waiting.empty() && perform(peer, link, work))
+        if (own->waiting.empty() && perform(peer, link, *own, work))
             return true;
         work.give_up = Clock::now() + retry_time;
-        own.waiting.push_back(work);
+        own->waiting.push_back(work);
+        ++waiting_;
         return true;
     }
 
     /// True if the work is done, well or not; false if the gate is shut.
-    bool perform(ReplicaId peer, Link link, const Work& work) {
-        End& own = end(peer, link);
-        ShmSegment& target = *segments_[slot_of(peer)];
-        ShmGate& gate = target.header().gates[own_slot_][static_cast<std::size_t>(link)];
-        const auto memory = target.region(link);
-        if (work.offset > memory.size() || work.bytes > memory.size() - work.offset) {
-            finish(peer, link, work, false);
+    bool perform(ReplicaId peer, Link link, End& own, const Work& work) {
+        if (work.offset > own.memory.size() || work.bytes > own.memory.size() - work.offset) {
+            finish(peer, link, own, work.id, false);
             return true;
         }
-        if (!enter(gate, process_))
+        if (!enter(*own.gate, process_))
             return false;
-        const bool open = gate.generation.load(std::memory_order_acquire) == own.remote &&
-                          gate.remote.load(std::memory_order_relaxed) == own.generation;
+        const bool open = own.gate->generation.load(std::memory_order_acquire) == own.remote &&
+                          own.gate->remote.load(std::memory_order_relaxed) == own.generation;
         if (open) {
-            std::byte* remote = memory.data() + work.offset;
+            std::byte* remote = own.memory.data() + work.offset;
             std::memcpy(work.writes ? remote : work.local, work.writes ? work.local : remote, work.bytes);
         }
-        leave(gate);
-        if (open)
-            finish(peer, link, work, true);
+        leave(*own.gate);
+        if (open && !work.silent)
+            finish(peer, link, own, work.id, true);
         return open;
     }
 
-    void finish(ReplicaId peer, Link link, const Work& work, bool ok) {
-        end(peer, link).failed = !ok;
-        completions_[static_cast<std::size_t>(link)].push_back({work.id, peer, link, ok});
+    void finish(ReplicaId peer, Link link, End& own, WorkId id, bool ok) {
+        own.failed = !ok;
+        ++own.unread;
+        completions_[index(link)].push({id, peer, link, ok});
     }
 
-    void retry(ReplicaId peer, Link link) {
-        End& own = end(peer, link);
+    void retry_all(Link link) {
+        for (const ReplicaId peer : known_)
+            if (End& own = *end(peer, link); !own.waiting.empty())
+                retry(peer, link, own);
+    }
+
+    void retry(ReplicaId peer, Link link, End& own) {
         while (!own.waiting.empty() && !own.failed) {
             const Work work = own.waiting.front();
-            if (!perform(peer, link, work)) {
+            if (!perform(peer, link, own, work)) {
                 if (Clock::now() < work.give_up)
                     return;
-                finish(peer, link, work, false);
+                finish(peer, link, own, work.id, false);
             }
             own.waiting.erase(own.waiting.begin());
+            --waiting_;
         }
+        waiting_ -= own.waiting.size();
         own.waiting.clear();
     }
 
     GroupId group_;
-    std::vector<ReplicaId> members_;
-    std::size_t own_slot_ = 0;
+    ReplicaId self_;
     std::unique_ptr<ShmSegment> own_;
     std::vector<std::byte> outbox_;
     std::uint32_t process_;
-    std::array<std::unique_ptr<ShmSegment>, max_replicas> segments_;
-    std::array<std::array<End, link_count>, max_replicas> ends_{};
-    std::array<std::vector<Completion>, link_count> completions_;
+    std::vector<ReplicaId> known_;
+    std::array<std::unique_ptr<Peer>, ShmHeader::id_count> peers_;
+    std::array<std::unique_ptr<ShmSegment>, ShmHeader::id_count> segments_;
+    std::array<std::uint32_t, ShmHeader::id_count> generations_{};
+    std::array<CompletionList, link_count> completions_{CompletionList(queue_depth * max_replicas),
+                                                        CompletionList(queue_depth* max_replicas)};
+    std::size_t waiting_ = 0; ///< works in all lists of that name
     FabricStats stats_;
 };
 
@@ -240,31 +313,34 @@ class ShmRendezvous final : public Rendezvous {
         ShmSegment* segment = fabric_.present_segment_of(peer);
         if (!segment)
             return;
-        ShmMailbox& box = segment->header().mailboxes[fabric_.own_slot()];
+        ShmHeader& header = segment->header();
+        ShmMailbox& box = header.mailboxes[fabric_.self().value()];
         box.version.fetch_add(1, std::memory_order_acq_rel);
         std::atomic_thread_fence(std::memory_order_release);
         box.message = message;
         box.version.fetch_add(1, std::memory_order_release);
+        header.mail.fetch_or(std::uint64_t{1} << fabric_.self().value(), std::memory_order_release);
     }
 
     void receive(Nanoseconds, const std::function<void(ReplicaId, const RendezvousMessage&)>& deliver) override {
-        for (std::size_t slot = 0; slot < fabric_.members().size(); ++slot) {
-            ShmMailbox& box = fabric_.own_header().mailboxes[slot];
+        ShmHeader& header = fabric_.own_header();
+        if (header.mail.load(std::memory_order_relaxed) == 0)
+            return;
+        std::uint64_t senders = header.mail.exchange(0, std::memory_order_acquire);
+        for (; senders != 0; senders &= senders - 1) {
+            const auto sender = static_cast<std::uint8_t>(std::countr_zero(senders));
+            const ShmMailbox& box = header.mailboxes[sender];
             const std::uint64_t version = box.version.load(std::memory_order_acquire);
-            if (version == seen_[slot] || version % 2 != 0)
-                continue;
             const RendezvousMessage message = box.message;
             std::atomic_thread_fence(std::memory_order_acquire);
-            if (box.version.load(std::memory_order_relaxed) != version)
-                continue; // it was being replaced
-            seen_[slot] = version;
-            deliver(fabric_.members()[slot], message);
+            if (version % 2 != 0 || box.version.load(std::memory_order_relaxed) != version)
+                continue; // it is being replaced; its sender raises the bit again
+            deliver(ReplicaId(sender), message);
         }
     }
 
   private:
     ShmFabric& fabric_;
-    std::array<std::uint64_t, max_replicas> seen_{};
 };
 
 } // namespace
@@ -272,13 +348,15 @@ class ShmRendezvous final : public Rendezvous {
 tl::expected<ShmEndpoint, Error> make_shm_fabric(const GroupId& group, ReplicaId self,
                                                  const std::vector<ReplicaId>& members,
                                                  const MemoryLayout& layout) {
-    if (members.size() > max_replicas || std::find(members.begin(), members.end(), self) == members.end())
-        return tl::make_unexpected(
-            Error{fmt::format("shm fabric: {} is not one of at most {} members", self.value(), max_replicas)});
+    if (self == nobody || self.value() > max_replica_id)
+        return tl::make_unexpected(Error{fmt::format("shm fabric: no replica id: {}", self.value())});
     auto own = ShmSegment::create(shm_name(group, self), layout);
     if (!own)
         return tl::make_unexpected(own.error());
-    auto fabric = std::make_unique<ShmFabric>(group, self, members, layout, std::move(*own));
+    auto fabric = std::make_unique<ShmFabric>(group, self, layout, std::move(*own));
+    for (const ReplicaId id : members)
+        if (id != self && !fabric->add_peer(id))
+            return tl::make_unexpected(Error{fmt::format("shm fabric: no replica id: {}", id.value())});
     auto rendezvous = std::make_unique<ShmRendezvous>(*fabric);
     return ShmEndpoint{std::move(fabric), std::move(rendezvous)};
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fabric/shm_segment.h"
 
+#include "fabric/locked_pages.h"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -15,9 +17,14 @@ namespace rdma_paxos {
 
 namespace {
 
+// Huge pages, where the system grants them to shared memory, must be asked for before the first page is there.
 std::byte* map(int fd, std::size_t bytes) {
-    void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-    return at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
+    void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED)
+        return nullptr;
+    madvise(at, bytes, MADV_HUGEPAGE);
+    madvise(at, bytes, MADV_POPULATE_WRITE); // else they come with their first use
+    return static_cast<std::byte*>(at);
 }
 
 std::uint64_t page_up(std::uint64_t bytes) {
@@ -79,6 +86,10 @@ std::unique_ptr<ShmSegment> ShmSegment::attach(const std::string& name) {
         segment->header().total_bytes != segment->bytes_)
         return nullptr;
     return segment;
+}
+
+std::string ShmSegment::describe_pages() const {
+    return describe_mapping(base_, bytes_);
 }
 
 std::optional<std::uint64_t> ShmSegment::nonce_of(const std::string& name) {

@@ -163,7 +163,8 @@ bool SimFabric::accepts(ReplicaId from, Link link, std::uint64_t from_generation
            network_.now() - own->revoked_at < network_.options().reset_leaks_for;
 }
 
-bool SimFabric::post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id) {
+bool SimFabric::post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id,
+                           bool more) {
     End& own = end(peer, link);
     Work* work = post(own, peer, link, local.size());
     if (!work)
@@ -173,7 +174,9 @@ bool SimFabric::post_write(ReplicaId peer, Link link, std::uint64_t remote_offse
     work->bytes.assign(local.begin(), local.end());
     work->offset = remote_offset;
     const Acknowledgement when = network_.options().acknowledgement;
-    work->silent = when != Acknowledgement::placed;
+    work->silent = more || when != Acknowledgement::placed;
+    if (more)
+        return true; // the next piece's completion stands for both
     if (when == Acknowledgement::sent) {
         announce(own, peer, link, network_.now() + 1us, sent);
     } else if (when == Acknowledgement::confirmed) {

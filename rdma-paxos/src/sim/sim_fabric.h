@@ -26,11 +26,13 @@ class SimFabric final : public Fabric, private EventHandler {
     bool reset(ReplicaId peer, Link link) override;
     Endpoint endpoint(ReplicaId peer, Link link) override;
     bool connect(ReplicaId peer, Link link, const Endpoint& remote) override;
-    bool post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id) override;
+    bool post_write(ReplicaId peer, Link link, std::uint64_t remote_offset, Bytes local, WorkId id,
+                    bool more = false) override;
     bool post_read(ReplicaId peer, Link link, std::uint64_t remote_offset, std::span<std::byte> local,
                    WorkId id) override;
     std::size_t poll(Link link, std::span<Completion> out) override;
     FabricStats stats() const override { return stats_; }
+    std::string describe() const override { return "simulated"; }
 
     // Faults.
     void refuse_connects(bool refuse) { refuses_connects_ = refuse; }
