@@ -44,3 +44,9 @@ $(eval $(call cxx_test,paxos-simulation-test,$(call paxos_tests,simulation),$(PA
 $(eval $(call cxx_test,paxos-storage-test,$(wildcard tests/paxos/storage*.cpp),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-verbs-test,$(call paxos_tests,verbs_fabric),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-waiting-test,$(call paxos_tests,waiting),rdma-paxos,$(PAXOS_LIBS)))
+
+SEEDS ?= 20000
+START ?= 1
+.PHONY: sim
+sim: rdma-paxos-sim ## simulate groups under faults: SEEDS=N START=S
+	@$(BUILD)/bin/rdma-paxos-sim $(SEEDS) $(START)

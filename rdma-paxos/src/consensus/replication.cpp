@@ -305,6 +305,9 @@ void Replica::Impl::advance_leader_commit() {
     const std::uint64_t own = held_by_self();
     std::uint64_t committed =
         majority_value<std::uint64_t>(own, [this](const Peer& peer) { return held_by(peer); });
+    if (planted_bugs.wait_for_all)
+        for (const Peer& peer : peers_)
+            committed = peer.listed ? std::min(committed, held_by(peer)) : committed;
     if (planted_bugs.commit_without_majority)
         for (const Peer& peer : peers_)
             committed = std::max({committed, own, held_by(peer)});
