@@ -66,3 +66,19 @@ term=$(of "$leader" "s['term']")
 stop_node "$leader"
 another_leads
 end_load "$leader" $((6 - leader - old))
+
+check "a leader that answers before the commit is found out"
+stop_group
+group=early
+start_group --bug-early-answer
+start_load early --clients 16 --keys 40 # many lost writes, few of them overwritten
+term=$(of "$leader" "s['term']")
+lab cut "h$leader" back
+another_leads
+lab heal "h$old"
+end_recording
+status=0
+check_history early.history || status=$?
+expect_equal "$status" 3 "verdict on a history with lost writes: $(cat verdict.txt)"
+expect_match "$(cat verdict.txt)" 'not linearizable: no order explains these [0-9]+ of' "verdict"
+sed 's/^/    /' verdict.txt
