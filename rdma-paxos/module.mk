@@ -17,15 +17,6 @@ $(eval $(call cxx_library,rdma-paxos-tools,rdma-paxos/bench/member.cpp rdma-paxo
 $(eval $(call cxx_program,rdma-paxos-bench,rdma-paxos/bench/bench_main.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/bench/node_main.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
 
-$(eval $(call cxx_test,paxos-format-test,tests/paxos/log_ring_test.cpp tests/paxos/board_test.cpp tests/paxos/frame_test.cpp tests/paxos/key_handshake_test.cpp tests/paxos/cluster_key_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-storage-test,$(wildcard tests/paxos/storage*_test.cpp),rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-rendezvous-test,tests/paxos/tcp_rendezvous_test.cpp tests/paxos/tcp_rendezvous_strangers_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-replica-test,tests/paxos/replica_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-shm-test,tests/paxos/shm_test.cpp,rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-simulation-test,tests/paxos/simulation_test.cpp,rdma-paxos-sim rdma-paxos,$(PAXOS_LIBS)))
-
-# What reads bytes of strangers, or of a disk.
-$(eval $(call cxx_fuzz,handshake,tests/paxos/fuzz/fuzz_handshake.cpp $(wildcard rdma-paxos/src/rendezvous/*.cpp),-lsodium -lfmt))
 $(eval $(call cxx_test,paxos-format-test,$(call paxos_tests,log_ring board frame key_handshake cluster_key),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-linearizability-test,$(call paxos_tests,linearizability),rdma-paxos-checking,-lfmt))
 $(eval $(call cxx_test,paxos-rendezvous-test,$(call paxos_tests,tcp_rendezvous tcp_rendezvous_strangers),rdma-paxos,$(PAXOS_LIBS)))
@@ -35,3 +26,6 @@ $(eval $(call cxx_test,paxos-simulation-test,$(call paxos_tests,simulation),$(PA
 $(eval $(call cxx_test,paxos-storage-test,$(wildcard tests/paxos/storage*.cpp),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-verbs-test,$(call paxos_tests,verbs_fabric),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-waiting-test,$(call paxos_tests,waiting),rdma-paxos,$(PAXOS_LIBS)))
+
+# What reads bytes of strangers, or of a disk.
+$(eval $(call cxx_fuzz,handshake,tests/paxos/fuzz/fuzz_handshake.cpp $(wildcard rdma-paxos/src/rendezvous/*.cpp),-lsodium -lfmt))
