@@ -41,6 +41,7 @@ enum { TRACE_REPLICAS = N, TRACE_TERMS = TERMS, TRACE_LENGTH = LEN, TRACE_MEMBER
 #define T_ACK        11
 #define T_COMMIT     12
 #define T_LOSE       13
+#define T_INSTALL    14
 
 int step = 0; /* the only state: there is but one way */
 
@@ -130,7 +131,13 @@ active proctype replay() {
             lead(self_);
             must()
 
-        :: kind_ == T_FOLLOW ->
+        :: kind_ == T_FOLLOW && number_ == 0 -> /* nobody */
+            if
+            :: term_ == term[self_] && role[self_] != LEADER
+            :: else -> step_down(self_, term_); must()
+            fi
+
+        :: kind_ == T_FOLLOW && number_ == 1 ->
             if
             :: leader[term_] != ID(peer_) -> REFUSE("that is not the leader")
             :: else
@@ -194,6 +201,8 @@ active proctype replay() {
             :: else -> know(self_, index_)
             fi;
             must()
+
+        :: kind_ == T_INSTALL -> install(self_, index_)
 
         :: kind_ == T_LOSE -> lose_memory(self_)
         fi;

@@ -52,9 +52,9 @@ void Checkers::commit(ReplicaId id, const Cursor& entry, Term term, Nanoseconds 
     const std::size_t at = entry.index.value() - 1;
     if (at < committed_.size()) {
         if (committed_[at].check != entry.check)
-            fail(now, fmt::format("{} says that index {} is committed with term {}; it was committed with term {}",
-                                  id.value(), entry.index.value(), entry.term.value(),
-                                  committed_[at].term.value()));
+            fail(now,
+                 fmt::format("{} says that index {} is committed with term {}; it was committed with term {}",
+                             id.value(), entry.index.value(), entry.term.value(), committed_[at].term.value()));
     } else if (at == committed_.size())
         committed_.push_back({entry.check, entry.position, entry.term, term});
     else
@@ -96,7 +96,8 @@ void Checkers::on_leader(const Replica& replica, ReplicaId id, const LogRing& ri
     if (leader_of_term_[term] == nobody)
         ++leaderships_;
     else if (leader_of_term_[term] != id)
-        fail(now, fmt::format("two leaders in term {}: {} and {}", term, leader_of_term_[term].value(), id.value()));
+        fail(now,
+             fmt::format("two leaders in term {}: {} and {}", term, leader_of_term_[term].value(), id.value()));
     leader_of_term_[term] = id;
 
     read_log(replica, id, ring, now);
@@ -108,9 +109,9 @@ void Checkers::on_leader(const Replica& replica, ReplicaId id, const LogRing& ri
                                   other, (watched_[other].promised_until - now).count() / 1000));
 }
 
-// Everything that was committed in earlier terms stands in a new leader's log: behind what was compared before, entry
-// by entry. (Votes may arrive so late that somebody begins to lead a term when a later one has committed already. That
-// is no harm: it can commit nothing.)
+// Everything that was committed in earlier terms stands in a new leader's log: behind what was compared before,
+// entry by entry. (Votes may arrive so late that somebody begins to lead a term when a later one has committed
+// already. That is no harm: it can commit nothing.)
 void Checkers::holds_what_is_committed(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds now) {
     Cursor at = watched(id).known;
     const std::uint64_t term = replica.term().value();

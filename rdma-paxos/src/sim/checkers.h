@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What must hold in every run, watched from outside the replicas: by what they tell their users, and by the bytes in
-// their memories.
+// What must hold in every run, watched from outside the replicas: by what they tell their users, and by the bytes
+// in their memories.
 #pragma once
 
 #include "consensus/log_ring.h"
@@ -28,7 +28,8 @@ class Checkers {
     void on_apply(ReplicaId id, Index index, Term term, Bytes body, Nanoseconds now);
 
     /// After each step of a replica. `lease_until` is in true time, as its user would understand it.
-    void on_step(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds lease_until, Nanoseconds now);
+    void on_step(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds lease_until,
+                 Nanoseconds now);
 
     void fail(Nanoseconds now, std::string what);
     const std::optional<std::string>& violation() const { return violation_; }
@@ -52,8 +53,8 @@ class Checkers {
     };
     struct Watched {
         bool exists = false;
-        Cursor known;           ///< up to here its log was compared and is committed
-        Index last;             ///< its end, and the check there, when its log was last read
+        Cursor known; ///< up to here its log was compared and is committed
+        Index last;   ///< its end, and the check there, when its log was last read
         std::uint64_t last_check = 0;
         std::uint64_t last_position = 0;
         Index last_applied;

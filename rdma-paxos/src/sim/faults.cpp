@@ -33,7 +33,9 @@ void Faults::cut_off(ReplicaId id, int outgoing, int incoming) {
 }
 
 void Faults::each_pair(std::uint64_t half, int change) {
-    const auto in_half = [half](const std::unique_ptr<Node>& each) { return (half >> each->id().value() & 1u) != 0; };
+    const auto in_half = [half](const std::unique_ptr<Node>& each) {
+        return (half >> each->id().value() & 1u) != 0;
+    };
     for (const auto& from : nodes_)
         for (const auto& to : nodes_)
             if (in_half(from) != in_half(to))
@@ -261,7 +263,8 @@ void Faults::crash(std::size_t number, Node& victim) {
 // differ in their last entries meet again and again: the case of figure 8 of the Raft paper, and its relatives.
 void Faults::on_leader(Node& leader) {
     Unseating& u = unseating_;
-    if (!leader.leads() || active_[static_cast<std::size_t>(FaultKind::unseat_leaders)] == 0 || healed_ || u.random.chance(0.2))
+    if (!leader.leads() || active_[static_cast<std::size_t>(FaultKind::unseat_leaders)] == 0 || healed_ ||
+        u.random.chance(0.2))
         return;
     u.target = leader.id();
     u.writes_left = u.random.draw(6);
@@ -289,7 +292,7 @@ void Faults::unseat_now() {
     trace(fmt::format("  {} is cut off", u.cut_off.value()));
     // What has landed is still acknowledged, for a while.
     cut_off(u.cut_off, +1, 0);
-    network_.at(network_.now() + u.random.any_scale(1us, 100ms), handler_, silence, u.turn);
+    network_.at(network_.now() + u.random.any_scale(1us, 3s), handler_, silence, u.turn);
     network_.at(network_.now() + u.random.any_scale(500ms, 8s), handler_, release, u.turn);
 }
 

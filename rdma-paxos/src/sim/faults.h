@@ -15,8 +15,8 @@ class Faults final : private EventHandler {
   public:
     /// What the plan needs of others.
     struct Hooks {
-        std::function<void(std::size_t count)> load; ///< so many proposals at once
-        std::function<bool(Node&)> may_crash;        ///< within what the group is promised to survive
+        std::function<void(std::size_t count)> load;   ///< so many proposals at once
+        std::function<bool(Node&)> may_crash;          ///< within what the group is promised to survive
         std::function<void(const std::string&)> trace; ///< empty: nobody listens
     };
 
@@ -70,11 +70,11 @@ class Faults final : private EventHandler {
     // Fault unseat_leaders.
     struct Unseating {
         Random random{0};
-        ReplicaId target;          ///< the leader that is about to be cut off
+        ReplicaId target; ///< the leader that is about to be cut off
         std::uint64_t writes_left = 0;
-        ReplicaId cut_off;         ///< the one that is
-        bool silent = false;       ///< its incoming paths are cut too
-        std::uint64_t turn = 0;    ///< of whom an event speaks
+        ReplicaId cut_off;      ///< the one that is
+        bool silent = false;    ///< its incoming paths are cut too
+        std::uint64_t turn = 0; ///< of whom an event speaks
     } unseating_;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A simulated host: its clock, its program (a replica and the state that it replicates), and how its program gets to
-// run: when a timer of the replica is due, or a little after something was written into its memory.
+// A simulated host: its clock, its program (a replica and the state that it replicates), and how its program gets
+// to run: when a timer of the replica is due, or a little after something was written into its memory.
 #pragma once
 
 #include "sim/checkers.h"

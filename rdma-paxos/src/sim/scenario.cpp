@@ -32,7 +32,7 @@ constexpr std::array<KindTraits, fault_kinds> kinds{{
     {"refuse entries", 4},
     {"change clock", 4},
     {"load", 8},
-    {"unseat leaders", 8},
+    {"unseat leaders", 12},
     {"crash", 6},
 }};
 
@@ -52,8 +52,8 @@ NetworkOptions draw_network(Random& random) {
     network.slow_max = random.any_scale(1ms, 300ms);
     network.packet_bytes = one_of<4>(random, {128, 320, 512, 1024});
     network.packet_gap = random.any_scale(1us, 3ms);
-    network.retry_time = random.between(80ms, 400ms);
-    network.retry_interval = network.retry_time / 10;
+    network.retry_time = random.any_scale(80ms, 10s); // hardware is often more patient than an election
+    network.retry_interval = std::min(network.retry_time / 10, random.any_scale(5ms, 200ms));
     network.refused_connect_probability = random.chance(0.3) ? 0.1 : 0.01;
     network.lost_message_probability = random.chance(0.3) ? 0.3 : 0.02;
     network.message_delay_max = random.any_scale(1ms, 100ms);
@@ -112,7 +112,7 @@ Nanoseconds draw_length(FaultKind kind, Random& random) {
 
 std::vector<Fault> draw_faults(Random& random, const Scenario& scenario) {
     std::vector<Fault> faults;
-    const std::size_t count = 6 + random.draw(12);
+    const std::size_t count = 7 + random.draw(15);
     const std::size_t members = scenario.config.members.size();
     Nanoseconds last = scenario.duration / 2;
     while (faults.size() < count) {
@@ -142,9 +142,9 @@ const char* to_string(FaultKind kind) {
 }
 
 std::string to_string(const Fault& fault) {
-    return fmt::format("{:.6f} s {} at {} and {} for {:.3f} ms",
-                       std::chrono::duration<double>(fault.at).count(), to_string(fault.kind), fault.node.value(),
-                       fault.other.value(), std::chrono::duration<double, std::milli>(fault.length).count());
+    return fmt::format("{:.6f} s {} at {} and {} for {:.3f} ms", std::chrono::duration<double>(fault.at).count(),
+                       to_string(fault.kind), fault.node.value(), fault.other.value(),
+                       std::chrono::duration<double, std::milli>(fault.length).count());
 }
 
 Scenario draw_scenario(std::uint64_t seed) {

@@ -34,19 +34,8 @@ class Cluster final : public NodeObserver, public NetworkObserver {
         if (!checkers_.violation())
             if (const auto wrong = history_.check())
                 checkers_.fail(network_.now(), *wrong);
-        outcome_.violation = checkers_.violation();
-        outcome_.runs = 1;
-        outcome_.members = scenario_.config.members.size();
-        outcome_.faults = faults_.happened();
-        outcome_.proposals = workload_.proposed();
-        outcome_.answers = workload_.answered();
-        outcome_.committed = checkers_.applied();
-        outcome_.leaders = checkers_.leaderships();
-        outcome_.restarts = faults_.restarts();
-        for (const auto& node : nodes_)
-            outcome_.ticks += node->ticks();
-        outcome_.simulated = network_.now();
-        return outcome_;
+        count();
+        return {checkers_.violation(), totals_};
     }
 
   private:
@@ -63,6 +52,21 @@ class Cluster final : public NodeObserver, public NetworkObserver {
         for (const ReplicaId id : scenario_.config.members)
             nodes.push_back(std::make_unique<Node>(id, scenario_, network_, checkers_, *this));
         return nodes;
+    }
+
+    void count() {
+        totals_.runs = 1;
+        totals_.members = scenario_.config.members.size();
+        for (std::size_t kind = 0; kind < fault_kinds; ++kind)
+            totals_.faults[kind] = faults_.happened()[kind];
+        totals_.proposals = workload_.proposed();
+        totals_.answers = workload_.answered();
+        totals_.committed = checkers_.applied();
+        totals_.leaders = checkers_.leaderships();
+        totals_.restarts = faults_.restarts();
+        for (const auto& node : nodes_)
+            totals_.ticks += node->ticks();
+        totals_.simulated = network_.now();
     }
 
     // NetworkObserver: a completion wakes its program at once, bytes in memory are found when it looks.
@@ -84,9 +88,9 @@ class Cluster final : public NodeObserver, public NetworkObserver {
     }
     void on_leader(Node& node) override { faults_.on_leader(node); }
     void trace(const std::string& what) override {
-        fmt::print("{:.6f} {}\n", std::chrono::duration<double>(network_.now()).count(), what);
+        options_.trace(fmt::format("{:.6f} {}", std::chrono::duration<double>(network_.now()).count(), what));
     }
-    bool traces() const override { return options_.trace; }
+    bool traces() const override { return bool(options_.trace); }
 
     // What lies only in memories survives the loss of a minority of them.
     bool may_crash(Node& node) {
@@ -113,8 +117,8 @@ class Cluster final : public NodeObserver, public NetworkObserver {
         }
         if (checkers_.violation() || (!progress && somebody_lags()))
             return;
-        outcome_.live = 1;
-        outcome_.recovery = outcome_.longest_recovery = network_.now() - begun;
+        totals_.live = 1;
+        totals_.recovery = totals_.longest_recovery = network_.now() - begun;
         if (!progress)
             checkers_.fail(network_.now(), fmt::format("no progress within {} s after everything was healed: {}",
                                                        scenario_.recovery / 1s, describe()));
@@ -160,17 +164,17 @@ class Cluster final : public NodeObserver, public NetworkObserver {
     Nodes nodes_;
     Workload workload_;
     Faults faults_;
-    Outcome outcome_;
+    Totals totals_;
     std::size_t crashes_ = 0;
 };
 
 } // namespace
 
-std::uint64_t Outcome::all_faults() const {
+std::uint64_t Totals::all_faults() const {
     return std::accumulate(faults.begin(), faults.end(), std::uint64_t{0});
 }
 
-void Outcome::add(const Outcome& other) {
+void Totals::add(const Totals& other) {
     runs += other.runs;
     members += other.members;
     for (std::size_t kind = 0; kind < fault_kinds; ++kind)

@@ -6,6 +6,7 @@
 
 #include "sim/scenario.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -14,16 +15,15 @@ namespace rdma_paxos::sim {
 struct ScenarioOptions {
     /// Numbers of the faults of the plan that are to happen; none: all.
     std::optional<std::vector<std::size_t>> only;
-    bool trace = false; ///< print what happens to stdout
+    std::function<void(const std::string& line)> trace{}; ///< told what happens; empty: nobody
 
     // Planted mistakes of the fabric. See consensus/planted_bugs.h for those of the protocol.
     bool reset_only_revokes = false; ///< packets on their way still land for a while after reset()
     bool ack_when_sent = false;      ///< a completion says that a WRITE was sent, not that it has landed
 };
 
-/// What one run was like, or the sum of many.
-struct Outcome {
-    std::optional<std::string> violation; ///< what was broken, and when
+/// What runs were like, summed. Plain numbers: processes hand it to each other in shared memory.
+struct Totals {
     std::uint64_t runs = 0;
     std::uint64_t members = 0;
     std::array<std::uint64_t, fault_kinds> faults{};
@@ -39,7 +39,12 @@ struct Outcome {
     Nanoseconds longest_recovery{};
 
     std::uint64_t all_faults() const;
-    void add(const Outcome& other);
+    void add(const Totals& other);
+};
+
+struct Outcome {
+    std::optional<std::string> violation; ///< what was broken, and when
+    Totals totals;                        ///< of this run
 };
 
 Outcome run_scenario(std::uint64_t seed, const ScenarioOptions& options = {});
