@@ -43,3 +43,8 @@ START ?= 1
 .PHONY: sim
 sim: rdma-paxos-sim ## simulate groups under faults: SEEDS=N START=S
 	@$(BUILD)/bin/rdma-paxos-sim $(SEEDS) $(START)
+$(eval $(call cxx_fuzz,entry,tests/paxos/fuzz/fuzz_entry.cpp rdma-paxos/src/consensus/log_ring.cpp,))
+$(eval $(call cxx_fuzz,snapshot-point,tests/paxos/fuzz/fuzz_snapshot_point.cpp rdma-paxos/src/storage/snapshot_point.cpp \
+    $(addprefix rdma-paxos/src/consensus/,membership_codec.cpp member_set.cpp),-lfmt))
+$(eval $(call cxx_fuzz,recovery,tests/paxos/fuzz/fuzz_recovery.cpp tests/paxos/storage_fake_disk.cpp \
+    $(wildcard rdma-paxos/src/storage/*.cpp) $(addprefix rdma-paxos/src/consensus/,membership_codec.cpp member_set.cpp),-lfmt))
