@@ -124,7 +124,7 @@ tl::expected<void, Error> Node::open_links(const Config& config) {
         if (!key)
             return tl::make_unexpected(key.error());
         hub_ = TcpRendezvousHub::without_listener(*key);
-        hub_->on_rejection([this](Rejection, const std::string& text) { say("rejected", text); });
+        hub_->on_rejection([this](const RejectionReport& report) { say("rejected", report.text); });
     }
     auto server = LineServer::listen({options_.listen, peers_.at(self_).port}, hub_.get());
     if (!server)
