@@ -17,6 +17,8 @@ include hypervisor-patches/module.mk
 include tests/module.mk
 include scripts/module.mk
 
+FUZZ_PROGRAMS := $(addprefix build/fuzz/bin/,$(FUZZ_TARGETS))
+
 .PHONY: help
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +34,14 @@ packages: $(PACKAGES_STAMP) ## install the Debian packages that the other target
 all: $(PACKAGES_STAMP) tripodd tripod ## build the daemon, the commands and the tools
 
 .PHONY: unit
-unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) ## run the unit tests alone
-	@scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))
+unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) $(FUZZ_PROGRAMS) ## run the unit tests alone
+	@scripts/run-tests "scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))" "scripts/run-fuzz 5 $(FUZZ_PROGRAMS)"
+
+.PHONY: fuzz fuzz-smoke
+fuzz: $(FUZZ_PROGRAMS) ## feed random bytes to every reader of foreign bytes, FUZZ_SECONDS (60) each; fuzz-NAME for one
+	@scripts/run-fuzz $(FUZZ_SECONDS) $^
+fuzz-smoke: $(FUZZ_PROGRAMS) ## the same, 5 s each, as `make unit` does
+	@scripts/run-fuzz 5 $^
 
 .PHONY: lint print-cppflags
 lint: $(PACKAGES_STAMP) ## check the sources: layout, code, scripts, licences
@@ -47,7 +55,7 @@ test: $(PACKAGES_STAMP) ## run all tests
 
 .PHONY: clean
 clean: ## remove what was built from this tree's sources
-	@rm -rf build/obj build/lib build/bin build/other-interface build/san-* build/drill build/test
+	@rm -rf build/obj build/lib build/bin build/other-interface build/san-* build/fuzz/obj build/fuzz/bin build/drill build/test
 
 .PHONY: distclean
 distclean: ## remove everything the targets made, downloads included

@@ -38,6 +38,7 @@ void add_member_options(CLI::App& app, MemberOptions& options) {
         ->delimiter(',')
         ->required();
     app.add_option("--device", options.device, "RDMA device");
+    app.add_option("--key", options.key, "file with the cluster key, the same 32 random bytes for all (verbs)");
     app.add_option("--group", options.group, "name of the group, up to 16 characters");
     app.add_option("--initial-leader", options.initial_leader, "the member that leads first");
     app.add_option("--ring-mib", options.ring_mib, "size of the log in memory");
@@ -94,7 +95,13 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
         if (!device)
             return tl::make_unexpected(device.error());
         member->device_ = std::move(*device);
-        auto hub = TcpRendezvousHub::listen(peers->at(config.self));
+        if (options.key.empty())
+            return tl::make_unexpected(Error{"verbs needs --key FILE: make one with `(umask 077; head -c 32 "
+                                             "/dev/urandom > FILE)` and copy it to all hosts"});
+        const auto key = ClusterKey::load(options.key);
+        if (!key)
+            return tl::make_unexpected(key.error());
+        auto hub = TcpRendezvousHub::listen(peers->at(config.self), *key);
         if (!hub)
             return tl::make_unexpected(hub.error());
         member->hub_ = std::move(*hub);

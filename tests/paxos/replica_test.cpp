@@ -1,125 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The replica over a simulated fabric without faults of its own: each test makes the fault that it is about.
-#include "rdma_paxos/replica.h"
-#include "sim/sim_network.h"
-
-#include <gtest/gtest.h>
-#include <string>
+// Elections, replication, catching up, leases of one group that does not change.
+#include "replica_fixture.h"
 
 namespace rdma_paxos {
 namespace {
-
-using namespace std::chrono_literals;
-
-Bytes bytes_of(const std::string& text) {
-    return std::as_bytes(std::span(text));
-}
-
-struct Member final : Listener {
-    bool on_commit(Index index, Term, Bytes body) override {
-        if (busy)
-            return false;
-        applied.emplace_back(index, std::string(reinterpret_cast<const char*>(body.data()), body.size()));
-        return true;
-    }
-    void on_role(Role role, Term term) override { roles.emplace_back(role, term); }
-
-    ReplicaId id;
-    std::unique_ptr<sim::SimFabric> fabric;
-    std::unique_ptr<Rendezvous> rendezvous;
-    std::unique_ptr<Replica> replica;
-    std::vector<std::pair<Index, std::string>> applied;
-    std::vector<std::pair<Role, Term>> roles;
-    bool busy = false;
-    bool stopped = false;
-};
-
-class ReplicaTest : public testing::Test {
-  protected:
-    static sim::NetworkOptions calm() {
-        sim::NetworkOptions options;
-        options.slow_probability = options.refused_connect_probability = options.lost_message_probability = 0;
-        return options;
-    }
-
-    void found(int count, ReplicaId initial_leader = ReplicaId(1), std::size_t ring_bytes = 64 << 10) {
-        config_.initial_leader = initial_leader;
-        config_.ring_bytes = ring_bytes;
-        config_.max_entry_bytes = 4096;
-        config_.max_write_bytes = 4096;
-        for (int i = 1; i <= count; ++i)
-            config_.members.emplace_back(static_cast<std::uint8_t>(i));
-        members_.resize(static_cast<std::size_t>(count));
-        for (int i = 1; i <= count; ++i)
-            start(i, true);
-    }
-
-    void start(int number, bool founding) {
-        Member& member = at(number);
-        member.replica.reset();
-        member.rendezvous.reset();
-        member.fabric.reset();
-        member.id = ReplicaId(static_cast<std::uint8_t>(number));
-        member.applied.clear();
-        Config config = config_;
-        config.self = member.id;
-        config.founding = founding;
-        config.seed = static_cast<std::uint64_t>(number) + (founding ? 0 : 100);
-        member.fabric = network_.make_fabric(member.id, memory_layout(config.ring_bytes));
-        member.rendezvous = network_.make_rendezvous(member.id);
-        auto replica = Replica::create(config, *member.fabric, *member.rendezvous, member);
-        ASSERT_TRUE(replica) << replica.error().what;
-        member.replica = std::move(*replica);
-    }
-
-    void kill(int number) {
-        at(number).replica.reset();
-        at(number).fabric.reset();
-    }
-
-    Member& at(int number) { return members_[static_cast<std::size_t>(number - 1)]; }
-
-    void run(Nanoseconds time) {
-        const Nanoseconds end = network_.now() + time;
-        while (network_.now() < end) {
-            const Nanoseconds next = std::min(end, network_.now() + 50us);
-            while (network_.step(next)) {
-            }
-            for (Member& member : members_)
-                if (member.replica && !member.stopped)
-                    member.replica->tick(network_.now());
-        }
-    }
-
-    /// The only one that leads, once there is one; else null.
-    Member* leader() {
-        for (Nanoseconds waited{}; waited < 1s; waited += 1ms) {
-            Member* found = nullptr;
-            int count = 0;
-            for (Member& member : members_)
-                if (member.replica && !member.stopped && member.replica->role() == Role::leader) {
-                    found = &member;
-                    ++count;
-                }
-            if (count == 1)
-                return found;
-            run(1ms);
-        }
-        return nullptr;
-    }
-
-    static std::vector<std::string> texts(const Member& member) {
-        std::vector<std::string> all;
-        for (const auto& [index, text] : member.applied)
-            all.push_back(text);
-        return all;
-    }
-
-    Config config_;
-    sim::SimNetwork network_{1, calm()};
-    std::vector<Member> members_;
-};
 
 TEST_F(ReplicaTest, TheInitialLeaderLeadsAtOnce) {
     found(3, ReplicaId(2));
@@ -233,6 +118,7 @@ TEST_F(ReplicaTest, ADeadFollowerCostsNothing) {
 }
 
 TEST_F(ReplicaTest, ALiveFollowerThatCannotApplyHoldsTheLeaderBack) {
+    config_.timing.slow_follower_grace = 10s;
     found(3);
     ASSERT_TRUE(leader());
     at(3).busy = true;
@@ -254,7 +140,7 @@ TEST_F(ReplicaTest, AnotherLeadsWhenTheLeaderDies) {
     ASSERT_TRUE(at(1).replica->propose(bytes_of("before")));
     run(5ms);
     kill(1);
-    Member* next = leader();
+    TestMember* next = leader();
     ASSERT_TRUE(next);
     EXPECT_GT(next->replica->term(), Term(1));
     ASSERT_TRUE(next->replica->propose(bytes_of("after")));
@@ -331,7 +217,7 @@ TEST_F(ReplicaTest, ALeaderThatAbstainsStepsDownAndLosesNothing) {
             ASSERT_NE(at(other).replica->role(), Role::leader) << "the lease that was granted still runs";
         run(100us);
     }
-    Member* next = leader();
+    TestMember* next = leader();
     ASSERT_TRUE(next);
     EXPECT_NE(next, &at(1));
     ASSERT_TRUE(next->replica->propose(bytes_of("after")));
@@ -345,7 +231,7 @@ TEST_F(ReplicaTest, AStoppedLeaderComesBackAsAFollowerAndCommitsNothing) {
     ASSERT_TRUE(leader());
     run(5ms);
     at(1).stopped = true;
-    Member* next = leader();
+    TestMember* next = leader();
     ASSERT_TRUE(next);
     ASSERT_TRUE(next->replica->propose(bytes_of("new")));
     run(10ms);
@@ -358,8 +244,8 @@ TEST_F(ReplicaTest, AStoppedLeaderComesBackAsAFollowerAndCommitsNothing) {
     run(50ms);
     EXPECT_EQ(at(1).replica->role(), Role::follower);
     EXPECT_EQ(at(1).replica->term(), next->replica->term());
-    for (Member& member : members_)
-        EXPECT_EQ(texts(member), std::vector<std::string>{"new"});
+    for (const int each : {1, 2, 3})
+        EXPECT_EQ(texts(at(each)), std::vector<std::string>{"new"});
 }
 
 TEST_F(ReplicaTest, AReplicaThatWasStoppedDeposesNobody) {
@@ -441,7 +327,7 @@ TEST_F(ReplicaTest, AGroupOfOneCommitsAlone) {
 }
 
 TEST_F(ReplicaTest, ContradictoryConfigurationsAreRefused) {
-    Member member;
+    TestMember member;
     auto fabric = network_.make_fabric(ReplicaId(1), memory_layout(64 << 10));
     auto rendezvous = network_.make_rendezvous(ReplicaId(1));
     Config good;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // libFuzzer target for everything that reads hostile bytes at the daemon's edge: frames, requests and records.
-// `make fuzz-frame FUZZ_SECONDS=60`
+// `make fuzz-frame`
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

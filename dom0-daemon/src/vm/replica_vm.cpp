@@ -32,10 +32,11 @@ std::string ReplicaVm::host_of(rdma_paxos::ReplicaId id) const {
 }
 
 Result<void> ReplicaVm::open_group(const std::string& listen_address) {
-    auto group = group::GroupThread::open(name_, listen_address);
+    auto group = group::GroupThread::open(name_, listen_address, context_.cluster_key);
     if (!group)
         return tl::unexpected(group.error());
     group_ = std::move(*group);
+    group_->on_rejection([this](const std::string& text) { event(event::peer_rejected, text); });
     return {};
 }
 
@@ -55,6 +56,8 @@ Result<void> ReplicaVm::start_group(const std::vector<group::Member>& members, u
     config.ring_bytes = log_bytes;
     config.seed = std::random_device{}();
     config.timing = rdma_paxos::lab_timing();
+    // A backup that loses its place needs the VM's whole state anew: rather slow the VM down for a while.
+    config.timing.slow_follower_grace = std::chrono::seconds(60);
     config.timing.heartbeat = Milliseconds(timing.heartbeat_ms);
     config.timing.election_timeout_min = Milliseconds(timing.election_min_ms);
     config.timing.election_timeout_max = Milliseconds(timing.election_max_ms);

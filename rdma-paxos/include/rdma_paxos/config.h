@@ -20,6 +20,9 @@ struct Timing {
     Nanoseconds lease = 8ms;                 ///< must be below election_timeout_min, by more than the drift
     Nanoseconds follower_poll = 50us;        ///< how often a sleeping replica looks at its memory
     Nanoseconds link_retry = 50ms;           ///< how long to wait for a peer's part in connecting a link
+    /// How long a live follower that applies too slowly may hold back the recycling of the log, before it loses its
+    /// place and needs a snapshot. 0: not at all.
+    Nanoseconds slow_follower_grace = 0ms;
     std::uint32_t clock_drift_ppm = 1000;
 };
 
@@ -31,6 +34,7 @@ inline Timing lab_timing() {
             .lease = 250ms,
             .follower_poll = 1ms,
             .link_retry = 200ms,
+            .slow_follower_grace = 0ms,
             .clock_drift_ppm = 1000};
 }
 

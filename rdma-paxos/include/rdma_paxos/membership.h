@@ -53,9 +53,9 @@ struct Membership {
         joint = 2,       ///< everything needs a majority of `voters` and a majority of `target`
     };
     Phase phase = Phase::stable;
-    MemberSet voters;
-    MemberSet target; ///< empty while stable
-    Index index;      ///< of the entry; 0: the founding membership
+    MemberSet voters{};
+    MemberSet target{}; ///< empty while stable
+    Index index{};      ///< of the entry; 0: the founding membership
 
     /// The member of that id, wanted in either set.
     const Member* find(ReplicaId id) const;

@@ -153,6 +153,9 @@ class Replica {
     /// stand, and if it leads it steps down and leaves the field to the others. For good.
     void abstain();
 
+    /// Whom to let lead when a leader is missed (Config::preferred_leader).
+    void prefer(ReplicaId leader);
+
     /// Leader only: hands leadership to that member: no more proposals are taken, and as soon as it holds the whole
     /// log it is told to stand, with this replica's vote. Given up, and proposals taken again, if that has not
     /// happened after election_timeout_max.

@@ -30,6 +30,10 @@ struct Recovered {
     /// Some bytes at or behind the readable end could not be read: a write that the crash tore, or rot. Entries
     /// there may have been acknowledged, so this replica alone does not speak for them.
     bool suspect = false;
+    /// A newer term or vote than `state` may have been stored and acted upon. A replica that votes on after this
+    /// may vote twice in a term: it must come back as another incarnation, like one without memory. Until a state
+    /// is stored, every recovery says so again.
+    bool state_suspect = false;
     std::string report; ///< for people: what was found, what was wrong and where. Empty if nothing is of note.
 };
 
@@ -57,6 +61,10 @@ class Storage {
     /// The log before that point is not needed any more. With a position behind everything stored, the log starts
     /// anew there (a state was installed).
     virtual Ticket store_base(const SnapshotPoint& point) = 0;
+
+    /// After a recovery with a suspect log: everything that the group had committed is stored here again, so the
+    /// next recovery need not suspect the log for what happened before. Until then, every recovery does.
+    virtual Ticket store_repaired() { return durable(); }
 
     /// Everything up to this ticket is on disk.
     virtual Ticket durable() = 0;

@@ -15,15 +15,22 @@ namespace rdma_paxos {
 
 /// What one replica tells one peer about itself.
 struct Row {
-    std::uint64_t incarnation = 0;
-    std::uint64_t beat = 0; ///< grows with every write of the row
+    std::uint64_t life = 0;        ///< of the sender's process
+    std::uint64_t incarnation = 0; ///< of the sender's memory
+    std::uint64_t beat = 0;        ///< grows with every write of the row
     Term term;
     Role role = Role::follower;
-    bool has_quorum = false;        ///< a leader's: a majority completed a heartbeat within an election time-out
-    ReplicaId voted_for;            ///< in `term`
-    ReplicaId granted_to;           ///< who alone may write the sender's log, in `term`
-    std::uint64_t doubt = 0;        ///< a pre-candidate's: counts its doubts
-    ReplicaId shares_doubt_of;      ///< pre-vote: the sender misses the leader too, ...
+    bool has_quorum = false;   ///< a leader's: a majority completed a heartbeat within an election time-out
+    bool newcomer = false;     ///< it came after the founding, or lost its memory
+    bool cannot_lead = false;  ///< it abstains, is a witness, or its storage failed
+    bool suspect = false;      ///< its disk may have lost entries that it acknowledged
+    bool handed_over = false;  ///< led the term before, gave its lease up, and voted for its successor
+    bool dismissed = false;    ///< a leader's: the receiver is no member
+    ReplicaId voted_for;       ///< in `term`
+    ReplicaId granted_to;      ///< who alone may write the sender's log, in `term`
+    Term released;             ///< a candidate's: the leader of this term gave up its lease in the sender's favour
+    std::uint64_t doubt = 0;   ///< a pre-candidate's: counts its doubts
+    ReplicaId shares_doubt_of; ///< pre-vote: the sender misses the leader too, ...
     std::uint64_t shared_doubt = 0; ///< ... and says so to this doubt of that peer
     Index end_index;
     Term end_term;
@@ -35,7 +42,9 @@ struct Row {
     std::uint64_t commit_check = 0;
     Index applied_index;
     std::uint64_t applied_position = 0;
-    LinkOffer log_link; ///< the sender's end of the log link to the peer this row is written to
+    std::uint64_t durable_position = 0; ///< on the sender's disk up to here, ...
+    Term durable_term;                  ///< ... an entry of this term
+    LinkOffer log_link;                 ///< the sender's end of the log link to the peer this row is written to
 };
 
 /// The leader's heartbeat, written through the log link, so that whoever fences the leader also stops its
@@ -49,12 +58,17 @@ struct LeaderCell {
 };
 static_assert(sizeof(LeaderCell) == 32);
 
-/// Bytes that a row takes in the board, more than are written.
+/// Bytes that a row takes in the board, more than are written. Rows lie in order of the writers' ids.
 inline constexpr std::size_t row_slot = 512;
+inline constexpr std::size_t row_offset(ReplicaId writer) {
+    return writer.value() * row_slot;
+}
 /// Bytes at the beginning of the log region that are not ring; the leader's cell is at offset 0.
 inline constexpr std::size_t ring_offset = 4096;
-/// From here on a leader keeps, for each peer, the cell that is on its way to it.
-inline constexpr std::size_t cell_source_offset = 64;
+/// Here a leader keeps the cell that is on its way to that peer.
+inline constexpr std::size_t cell_source_offset(ReplicaId peer) {
+    return 64 + peer.value() * 32u;
+}
 
 using RowImage = std::array<std::byte, 320>;
 

@@ -23,26 +23,37 @@ void Replica::Impl::set_role(Role role, Term term) {
         return;
     role_ = role;
     term_ = term;
+    next_look_ = never;
     rows_changed();
     listener_.on_role(role, term);
 }
 
 void Replica::Impl::reset_election_timer(Nanoseconds extra) {
-    const Timing& t = config_.timing;
-    const auto spread = static_cast<std::uint64_t>((t.election_timeout_max - t.election_timeout_min).count());
     election_deadline_ =
-        now_ + extra + t.election_timeout_min + Nanoseconds(static_cast<std::int64_t>(random_() % (spread + 1)));
+        now_ + extra + score_.patience(config_.timing, random_(), config_.preferred_leader == config_.self);
 }
 
-void Replica::Impl::hear_leader(ReplicaId from) {
+void Replica::Impl::hear_leader(ReplicaId from, Term term) {
+    if (from != leader_heard_from_)
+        score_.forget();
+    else
+        score_.heard(now_ - leader_heard_, config_.timing);
     leader_heard_ = now_;
     leader_heard_from_ = from;
+    leader_heard_term_ = term;
     reset_election_timer();
 }
 
-// While this is true, the leader's lease may still run: we must not help to elect anybody else.
-bool Replica::Impl::leader_is_heard_by_us(ReplicaId except) const {
-    return leader_heard_from_ != except && now_ - leader_heard_ < config_.timing.election_timeout_min;
+// While this is true, the leader's lease may still run: we must not help to elect anybody else. Unless that leader,
+// or a later one, has `released` its lease in the candidate's favour.
+bool Replica::Impl::leader_is_heard_by_us(ReplicaId except, Term released) const {
+    return leader_heard_from_ != except && now_ - leader_heard_ < config_.timing.election_timeout_min &&
+           (released == Term() || leader_heard_term_ > released);
+}
+
+// Members that have a state machine and a sound disk.
+bool Replica::Impl::may_stand() const {
+    return self_votes() && !witness_ && !abstains_ && !dismissed_ && !recovering_ && !failure_;
 }
 
 // A candidate whose log is shorter will read ours, over its own, from its commit point on. Our ring must still hold
@@ -55,7 +66,7 @@ bool Replica::Impl::can_adopt_mine(const Row& row) const {
 // Shuts out everybody who could write our log. False if that could not be completed, or if a heartbeat landed while
 // we were at it: then its sender may count on us, and we must not vote. (A heartbeat whose write completed at the
 // leader was in our memory before the reset, so it is found here at the latest: that makes the lease safe.)
-bool Replica::Impl::fence() {
+bool Replica::Impl::fence(Term released) {
     bool complete = true;
     if (!planted_bugs.skip_fence)
         for (Peer& peer : peers_) {
@@ -71,8 +82,9 @@ bool Replica::Impl::fence() {
     if (cell != seen_cell_) {
         seen_cell_ = cell;
         if (role_ != Role::leader && granted_to_ != nobody && granted_to_ != config_.self) {
-            hear_leader(granted_to_);
-            complete &= planted_bugs.ignore_late_heartbeat;
+            const Term from(cell_is_valid(cell, salt_) ? cell.term : term_.value());
+            hear_leader(granted_to_, from);
+            complete &= planted_bugs.ignore_late_heartbeat || (released != Term() && from <= released);
         }
     }
     return complete;
@@ -83,14 +95,20 @@ void Replica::Impl::become_follower(Term term, ReplicaId leader) {
         // Our own lease may still run; it binds us as it binds those who acknowledged it.
         leader_heard_ = std::max(leader_heard_, quorum_time());
         leader_heard_from_ = config_.self;
+        leader_heard_term_ = term_;
+        handing_to_ = nobody;
     }
-    if (term > term_)
+    if (term > term_) {
         voted_for_ = nobody;
+        handed_over_ = false;
+    }
     granted_to_ = leader;
     leader_ = leader;
     adopting_from_ = nobody;
+    candidacy_released_ = Term();
+    set_role(idle_role(), term);
     rescan_log();
-    set_role(Role::follower, term);
+    tell(TransitionKind::follow, term_, leader);
     rows_changed();
 }
 
@@ -98,6 +116,8 @@ void Replica::Impl::become_follower(Term term, ReplicaId leader) {
 void Replica::Impl::observe_terms() {
     for (Peer& peer : peers_) {
         const Row& row = peer.row;
+        if (row.role == Role::leader && row.term >= term_ && is_alive(peer))
+            dismissed_ = row.dismissed && !self_votes();
         // The last row of a leader that died says for ever that it leads.
         const bool news = row.term > term_
                               ? is_alive(peer)
@@ -107,16 +127,19 @@ void Replica::Impl::observe_terms() {
             invariant(role_ != Role::leader || row.term > term_, "two leaders in one term");
             if (row.term == term_ && granted_to_ == peer.id) {
                 leader_ = peer.id; // we voted for it
-                set_role(Role::follower, term_);
+                set_role(idle_role(), term_);
                 reset_election_timer();
                 continue;
             }
+            if (role_ == Role::leader)
+                tell(TransitionKind::step_down, term_);
             (void)fence(); // an unfinished cut is finished before the link is connected again
             become_follower(row.term, peer.id);
             reset_election_timer();
-        } else if (role_ == Role::leader && row.term > term_ && is_alive(peer)) {
+        } else if (role_ == Role::leader && row.term > term_ && peer.listed && is_alive(peer)) {
             // A live replica cannot follow us because it took part in a later, unfinished election. Only a newer
             // term can take it back in; we may well be the ones who win it.
+            tell(TransitionKind::step_down, term_);
             (void)fence();
             become_follower(row.term, nobody);
             election_deadline_ = now_;
@@ -146,18 +169,20 @@ void Replica::Impl::follow_owner() {
 // A leader that gives up shuts its followers out at once: they must not go on counting on what it may still send.
 void Replica::Impl::stand_back() {
     if (role_ == Role::leader) {
+        tell(TransitionKind::step_down, term_);
         (void)fence();
         become_follower(term_, nobody);
     } else if (role_ == Role::candidate)
         abandon_candidacy();
     else if (role_ == Role::pre_candidate)
-        set_role(Role::follower, term_);
+        set_role(idle_role(), term_);
     if (now_ >= election_deadline_)
         reset_election_timer();
 }
 
 void Replica::Impl::run_election() {
-    if (abstains_)
+    const bool lays_down = abstains_ || failure_ || dismissed_ || (role_ != Role::leader && !may_stand());
+    if (lays_down)
         stand_back();
     if (role_ == Role::leader) {
         answer_doubts();
@@ -169,15 +194,15 @@ void Replica::Impl::run_election() {
         start_doubt();
     if (role_ == Role::pre_candidate) {
         if (leader_is_heard_by_us(nobody) && leader_heard_from_ != config_.self) {
-            set_role(Role::follower, term_);
+            set_role(idle_role(), term_);
             leader_ = row_says_leader(leader_heard_from_) ? leader_heard_from_ : nobody;
         } else {
-            std::size_t agreed = 1;
-            for (const Peer& peer : peers_)
-                agreed +=
-                    is_alive(peer) && peer.row.shares_doubt_of == config_.self && peer.row.shared_doubt == doubt_;
-            if (agreed >= majority())
-                start_candidacy();
+            const bool shared = has_majority([&](const Peer& peer) {
+                return is_alive(peer) && peer.row.shares_doubt_of == config_.self &&
+                       peer.row.shared_doubt == doubt_;
+            });
+            if (shared)
+                start_candidacy(Term(), Term());
             else if (now_ >= election_deadline_)
                 start_doubt();
         }
@@ -196,9 +221,10 @@ void Replica::Impl::start_doubt() {
     const bool virgin = term_ == Term() && std::all_of(peers_.begin(), peers_.end(),
                                                        [](const Peer& peer) { return peer.row.term == Term(); });
     if (virgin && config_.initial_leader == config_.self) {
-        start_candidacy(); // nobody can miss a leader that never was
+        start_candidacy(Term(), Term()); // nobody can miss a leader that never was
         return;
     }
+    tell(TransitionKind::doubt, term_);
     ++counters_.pre_votes;
     ++doubt_;
     doubt_began_ = now_;
@@ -218,10 +244,13 @@ void Replica::Impl::answer_doubts() {
         if (!may_share || row.role != Role::pre_candidate || !is_alive(peer) || !can_adopt_mine(row) ||
             leader_is_heard_by_us(peer.id))
             continue;
-        // Two who doubt at once would split the votes: the one with less to offer, or the higher id, gives way.
+        // Two who doubt at once would split the votes: the one with less to offer gives way, and among equals the
+        // one who is not preferred, or has the higher id.
         const bool rival = role_ == Role::pre_candidate || chosen != nobody;
         const ReplicaId against = chosen != nobody ? chosen : config_.self;
-        if (rival && (rank(row) < best || (rank(row) == best && peer.id > against)))
+        const bool loses_tie =
+            against == config_.preferred_leader || (peer.id != config_.preferred_leader && peer.id > against);
+        if (rival && (rank(row) < best || (rank(row) == best && loses_tie)))
             continue;
         chosen = peer.id;
         chosen_doubt = row.doubt;
@@ -234,23 +263,32 @@ void Replica::Impl::answer_doubts() {
     }
 }
 
-void Replica::Impl::start_candidacy() {
-    if (leader_is_heard_by_us(config_.self) || !fence()) {
-        set_role(Role::follower, term_);
+// With a `term`, its leader-to-be: the leader of the term before, `released`, laid down for us. Else in the next
+// one that nobody has used.
+void Replica::Impl::start_candidacy(Term term, Term released) {
+    if (leader_is_heard_by_us(config_.self, released) || !fence(released)) {
+        set_role(idle_role(), term_);
         reset_election_timer();
         return;
     }
-    Term newest = term_;
-    for (const Peer& peer : peers_)
-        newest = std::max(newest, peer.row.term);
+    if (term == Term()) {
+        term = term_;
+        for (const Peer& peer : peers_)
+            term = std::max(term, peer.row.term);
+        term = term.next();
+    }
     ++counters_.elections;
     voted_for_ = granted_to_ = config_.self;
+    handed_over_ = false;
     leader_ = nobody;
     adopting_from_ = nobody;
+    candidacy_began_ = now_;
+    candidacy_released_ = released;
     reset_election_timer();
     candidacy_deadline_ = election_deadline_;
+    set_role(Role::candidate, term);
     rescan_log();
-    set_role(Role::candidate, newest.next());
+    tell(TransitionKind::stand, term_, config_.self, end_);
 }
 
 void Replica::Impl::abandon_candidacy() {
@@ -260,9 +298,27 @@ void Replica::Impl::abandon_candidacy() {
         peer.row_due = true;
     }
     adopting_from_ = nobody;
+    candidacy_released_ = Term();
+    set_role(idle_role(), term_);
     rescan_log();
-    set_role(Role::follower, term_);
     reset_election_timer();
+}
+
+bool Replica::Impl::gave_vote(const Peer& peer) const {
+    return peer.row.term == term_ && peer.row.voted_for == config_.self && peer.row.granted_to == config_.self;
+}
+
+// A majority; and, where disks may have lost what they acknowledged, so many that whatever a majority once held is
+// still held by a voter whose disk is sound. (All members together suffice: more rot than that nobody survives.)
+bool Replica::Impl::votes_suffice(const MemberSet& set, bool Peer::*counts, bool self_counts) const {
+    std::size_t votes = self_counts;
+    std::size_t suspects = self_counts && suspect_;
+    for (const Peer& peer : peers_)
+        if (peer.*counts && gave_vote(peer)) {
+            ++votes;
+            suspects += peer.row.suspect;
+        }
+    return votes >= set.majority() && (votes == set.size() || set.majority() + votes > set.size() + suspects);
 }
 
 void Replica::Impl::continue_candidacy() {
@@ -271,12 +327,10 @@ void Replica::Impl::continue_candidacy() {
         abandon_candidacy();
         return;
     }
-    std::size_t votes = 1;
     Peer* best = nullptr;
     for (Peer& peer : peers_) {
-        if (peer.row.term != term_ || peer.row.voted_for != config_.self || peer.row.granted_to != config_.self)
+        if (!gave_vote(peer))
             continue;
-        ++votes;
         keep_log_link(peer);
         if (!best || rank(peer.row) > rank(best->row))
             best = &peer;
@@ -285,7 +339,11 @@ void Replica::Impl::continue_candidacy() {
         adopt_from(*find(adopting_from_));
         return;
     }
-    if (votes < majority())
+    // The membership that counts is the one in the log with which we would lead: it may have come by adoption.
+    if (!may_stand() || !votes_suffice(membership_.voters, &Peer::counts_old, self_counts_old_) ||
+        (membership_.phase == Membership::Phase::joint &&
+         !votes_suffice(membership_.target, &Peer::counts_new, self_counts_new_)) ||
+        !state_is_durable())
         return;
     if (best && rank(best->row) > std::tuple(end_.term, end_.index)) {
         adopting_from_ = best->id;
@@ -331,7 +389,9 @@ void Replica::Impl::finish_adoption() {
         return;
     }
     counters_.adoptions += end_.index.value() - std::min(had, end_.index).value();
-    become_leader();
+    tell(TransitionKind::adopt, term_, adopting_from_, end_);
+    adopting_from_ = nobody;
+    continue_candidacy();
 }
 
 void Replica::Impl::answer_candidates() {
@@ -340,8 +400,8 @@ void Replica::Impl::answer_candidates() {
         const bool eligible =
             row.role == Role::candidate && is_alive(peer) &&
             (row.term > term_ || (row.term == term_ && voted_for_ == nobody && leader_ == nobody)) &&
-            can_adopt_mine(row) && !leader_is_heard_by_us(peer.id);
-        if (!eligible || !fence())
+            can_adopt_mine(row) && !leader_is_heard_by_us(peer.id, row.released) && !failure_;
+        if (!eligible || !fence(row.released))
             continue;
         rescan_log(); // the last bytes of the leader that we have just shut out count
         if (!can_adopt_mine(row))
@@ -349,6 +409,7 @@ void Replica::Impl::answer_candidates() {
         ++counters_.votes;
         become_follower(row.term, nobody);
         voted_for_ = granted_to_ = peer.id;
+        tell(TransitionKind::vote, term_, peer.id, end_);
         reset_election_timer();
         (void)peer.log.follow(row.log_link);
         rows_changed();

@@ -10,26 +10,77 @@
 
 namespace rdma_paxos {
 
-// The rendezvous may need system calls, so a leader that ticks in a tight loop does not ask it every time.
+// The rendezvous may need system calls, so a leader that ticks in a tight loop does not ask it every time. Peers
+// come and go only here, where nobody holds on to one.
 void Replica::Impl::meet_peers() {
     if (now_ < next_meeting_)
         return;
     next_meeting_ = now_ + config_.timing.follower_poll;
+    for (const MemberSet* set : {&membership_.voters, &membership_.target})
+        for (const Member& member : *set)
+            meet(member.id);
     rendezvous_.receive(now_, [this](ReplicaId from, const RendezvousMessage& message) {
+        meet(from); // whoever the rendezvous lets through may become a member
         Peer* peer = find(from);
         if (!peer || message.incarnation == 0)
             return;
-        if (peer->incarnation == 0)
-            peer->incarnation = message.incarnation;
-        // The memory that we counted on is gone: whoever comes back under its name must not be counted.
-        if (peer->incarnation != message.incarnation) {
-            peer->replaced = true;
-            return;
+        if (peer->life != message.incarnation) {
+            const auto& past = peer->past_lives;
+            if (std::find(past.begin(), past.end(), message.incarnation) != past.end())
+                return;
+            begin_life(*peer, message.incarnation);
         }
+        peer->last_met = now_;
         peer->board_offer = message.board;
     });
+    forget_strangers();
     for (Peer& peer : peers_)
         keep_board_link(peer);
+}
+
+void Replica::Impl::meet(ReplicaId id) {
+    if (id == nobody || id.value() > max_replica_id || id == config_.self || find(id) || !fabric_.add_peer(id))
+        return;
+    Peer& peer = peers_.emplace_back(fabric_, id);
+    peer.in_flight.reserve(config_.max_in_flight);
+    peer.last_met = now_;
+    (void)peer.board.cut();
+    (void)peer.log.cut();
+    recount();
+}
+
+// Another process stands behind that id now. Nothing that the one before told, or acknowledged, holds for it;
+// whether it has the same memory, its first row will say.
+void Replica::Impl::begin_life(Peer& peer, std::uint64_t life) {
+    if (peer.life != 0) {
+        std::rotate(peer.past_lives.begin(), peer.past_lives.end() - 1, peer.past_lives.end());
+        peer.past_lives.front() = peer.life;
+        lose_board_link(peer);
+        lose_log_link(peer);
+    }
+    peer.life = life;
+    peer.incarnation = 0;
+    peer.row = {};
+    peer.last_heard = never;
+    peer.sent = peer.acked = 0;
+    peer.lagging = peer.caught_up = false;
+    peer.cell_posted = peer.cell_completed = never;
+    adoption_failed_ |= adopting_from_ == peer.id;
+    recount();
+}
+
+// Who is no member, and has not called for long, is not waited for.
+void Replica::Impl::forget_strangers() {
+    std::erase_if(peers_, [this](Peer& peer) {
+        const bool wanted =
+            membership_.find(peer.id) || committed_membership_.find(peer.id) ||
+            std::find(config_.members.begin(), config_.members.end(), peer.id) != config_.members.end() ||
+            granted_to_ == peer.id || adopting_from_ == peer.id;
+        if (wanted || now_ - peer.last_met < 20 * config_.timing.election_timeout_max)
+            return false;
+        fabric_.remove_peer(peer.id);
+        return true;
+    });
 }
 
 void Replica::Impl::keep_board_link(Peer& peer) {
@@ -45,7 +96,7 @@ void Replica::Impl::keep_board_link(Peer& peer) {
         }
     }
     if (changed || now_ >= peer.next_greeting) {
-        rendezvous_.send(peer.id, {incarnation_, peer.board.offer()});
+        rendezvous_.send(peer.id, {life_, peer.board.offer()});
         // Once connected, offers are repeated only for a peer that lost its end without our noticing.
         peer.next_greeting = now_ + config_.timing.link_retry * (peer.board.up() ? 4 : 1);
     }
@@ -67,19 +118,19 @@ void Replica::Impl::lose_log_link(Peer& peer) {
     peer.in_flight.clear();
     peer.cell_in_flight = false;
     peer.row_due = true;
+    next_look_ = never;
 }
 
-void Replica::Impl::poll_completions() {
+void Replica::Impl::poll_completions(Link link) {
     std::array<Completion, 32> done;
-    for (const Link link : {Link::log, Link::board})
-        for (;;) {
-            const std::size_t count = fabric_.poll(link, done);
-            for (std::size_t i = 0; i < count; ++i)
-                if (Peer* peer = find(done[i].peer))
-                    complete(*peer, done[i]);
-            if (count < done.size())
-                break;
-        }
+    for (;;) {
+        const std::size_t count = fabric_.poll(link, done);
+        for (std::size_t i = 0; i < count; ++i)
+            if (Peer* peer = find(done[i].peer))
+                complete(*peer, done[i]);
+        if (count < done.size())
+            return;
+    }
 }
 
 void Replica::Impl::complete(Peer& peer, const Completion& completion) {
@@ -115,7 +166,7 @@ void Replica::Impl::complete(Peer& peer, const Completion& completion) {
 
 void Replica::Impl::read_board() {
     for (Peer& peer : peers_) {
-        const std::byte* slot = board_memory_.data() + peer.slot * row_slot;
+        const std::byte* slot = board_memory_.data() + row_offset(peer.id);
         if (std::memcmp(peer.row_image.data(), slot, sizeof(std::uint64_t)) == 0)
             continue; // the same checksum: nothing new
         RowImage image;
@@ -123,17 +174,25 @@ void Replica::Impl::read_board() {
         const auto row = decode_row(image, salt_, peer.id);
         if (!row || row->beat <= peer.row.beat)
             continue; // torn: the rest is still arriving
+        if (row->life != peer.life)
+            continue; // of a life that is over, or that the rendezvous has not told of yet
         peer.row_image = image;
-        if (row->incarnation == peer.incarnation && !peer.replaced)
-            accept_row(peer, *row);
+        accept_row(peer, *row);
     }
 }
 
 void Replica::Impl::accept_row(Peer& peer, const Row& row) {
+    const bool identified = peer.incarnation != row.incarnation || peer.row.newcomer != row.newcomer;
     peer.row = row;
     peer.last_heard = now_;
+    if (identified) {
+        peer.incarnation = row.incarnation;
+        if (peer.first_incarnation == 0)
+            peer.first_incarnation = row.incarnation;
+        recount();
+    }
     if (row.role == Role::leader && row.has_quorum && row.term >= term_)
-        hear_leader(peer.id);
+        hear_leader(peer.id, row.term);
 }
 
 void Replica::Impl::rows_changed() {
@@ -143,11 +202,18 @@ void Replica::Impl::rows_changed() {
 
 Row Replica::Impl::own_row(const Peer& peer) const {
     Row row;
+    row.life = life_;
     row.incarnation = incarnation_;
     row.beat = beat_;
     row.term = term_;
     row.role = role_;
     row.has_quorum = role_ == Role::leader && has_quorum(config_.timing.election_timeout_max);
+    row.newcomer = newcomer_;
+    row.cannot_lead = !may_stand();
+    row.suspect = suspect_;
+    row.handed_over = handed_over_;
+    row.dismissed = role_ == Role::leader && !peer.listed && membership_.index <= commit_.index;
+    row.released = candidacy_released_;
     row.voted_for = voted_for_;
     row.granted_to = granted_to_;
     row.doubt = doubt_;
@@ -163,19 +229,23 @@ Row Replica::Impl::own_row(const Peer& peer) const {
     row.commit_check = commit_.check;
     row.applied_index = applied_.index;
     row.applied_position = applied_.position;
+    row.durable_position = durable_.position;
+    row.durable_term = durable_.term;
     row.log_link = peer.log.offer();
     return row;
 }
 
 void Replica::Impl::write_rows() {
+    if (storage_ && !store_state())
+        return; // what a row says must not be forgotten
     for (Peer& peer : peers_) {
         if (!peer.board.up() || peer.row_in_flight || (!peer.row_due && now_ < peer.next_row))
             continue;
         ++beat_;
         const RowImage image = encode_row(own_row(peer), salt_, config_.self);
-        const auto source = outbox_.subspan(peer.slot * row_slot, image.size());
+        const auto source = outbox_.subspan(row_offset(peer.id), image.size());
         std::memcpy(source.data(), image.data(), image.size());
-        if (!fabric_.post_write(peer.id, Link::board, own_slot_ * row_slot, source,
+        if (!fabric_.post_write(peer.id, Link::board, row_offset(config_.self), source,
                                 static_cast<WorkId>(Work::row))) {
             lose_board_link(peer);
             continue;

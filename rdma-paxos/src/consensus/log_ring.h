@@ -14,9 +14,10 @@
 namespace rdma_paxos {
 
 enum class EntryKind : std::uint32_t {
-    user = 0x75736572,   ///< a proposal
-    no_op = 0x6e6f6f70,  ///< a new leader's first entry; not shown to the listener
-    filler = 0x66696c6c, ///< fills the ring's end; has no index of its own
+    user = 0x75736572,       ///< a proposal
+    no_op = 0x6e6f6f70,      ///< a new leader's first entry; not shown to the listener
+    membership = 0x6d656d62, ///< who is in the group from here on; not shown to the listener
+    filler = 0x66696c6c,     ///< fills the ring's end; has no index of its own
 };
 
 /// As it lies in memory, little-endian. The body follows; the next entry begins at a multiple of 8.

@@ -38,6 +38,34 @@ const char* to_string(ProposeError error) {
     return "?";
 }
 
+const char* to_string(ChangeError error) {
+    switch (error) {
+    case ChangeError::not_leader:
+        return "not the leader";
+    case ChangeError::busy:
+        return "another change is under way";
+    case ChangeError::bad_members:
+        return "a group has 1, 3, 5 or 7 different members, not all of them witnesses";
+    case ChangeError::unknown:
+        return "a new member has not been met yet";
+    case ChangeError::unchanged:
+        return "these are the members already";
+    }
+    return "?";
+}
+
+const char* to_string(TransferError error) {
+    switch (error) {
+    case TransferError::not_leader:
+        return "not the leader";
+    case TransferError::busy:
+        return "a transfer or a change of membership is under way";
+    case TransferError::unfit:
+        return "that replica cannot lead now";
+    }
+    return "?";
+}
+
 namespace {
 
 std::uint64_t mix(std::uint64_t value) { // splitmix64: neighbouring seeds shall give unrelated streams
@@ -52,23 +80,31 @@ tl::expected<void, Error> check(const Config& config) {
         return tl::make_unexpected(Error{"replica configuration: " + std::move(why)});
     };
     const auto& members = config.members;
-    if (members.empty() || members.size() > max_replicas || members.size() % 2 == 0)
+    if (members.empty() || (config.founding && (members.size() > max_replicas || members.size() % 2 == 0)))
         return bad(fmt::format("{} members; need 1, 3, 5 or 7", members.size()));
     auto sorted = members;
     std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end() || sorted.front() == nobody)
-        return bad("member ids must differ, and none be 0");
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end() || sorted.front() == nobody ||
+        sorted.back().value() > max_replica_id)
+        return bad(fmt::format("member ids must differ, and lie in 1..{}", max_replica_id));
     if (std::find(members.begin(), members.end(), config.self) == members.end())
         return bad("self is not a member");
     if (config.initial_leader != nobody &&
         std::find(members.begin(), members.end(), config.initial_leader) == members.end())
         return bad("the initial leader is not a member");
+    const auto& witnesses = config.witnesses;
+    if (config.founding && std::all_of(members.begin(), members.end(), [&](ReplicaId id) {
+            return std::find(witnesses.begin(), witnesses.end(), id) != witnesses.end();
+        }))
+        return bad("all members are witnesses, so none can lead");
     if (config.ring_bytes % 4096 != 0 || config.max_entry_bytes == 0 ||
         config.max_entry_bytes + 64 > config.ring_bytes / 4)
         return bad("the ring must be a multiple of 4096 bytes and four times the largest entry");
     if (config.max_write_bytes == 0 || config.max_in_flight == 0)
         return bad("max_write_bytes and max_in_flight must not be 0");
     const Timing& t = config.timing;
+    if (t.slow_follower_grace < 0ns)
+        return bad("slow_follower_grace must not be negative");
     if (t.heartbeat <= 0ns || t.follower_poll <= 0ns || t.link_retry <= 0ns ||
         t.election_timeout_min < 3 * t.heartbeat || t.election_timeout_max <= t.election_timeout_min)
         return bad("need 3 * heartbeat <= election_timeout_min < election_timeout_max, and no interval of 0");
@@ -81,28 +117,47 @@ tl::expected<void, Error> check(const Config& config) {
 
 } // namespace
 
-Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous, Listener& listener)
-    : config_(config), fabric_(fabric), rendezvous_(rendezvous), listener_(listener),
-      salt_(genesis_check(config.group)), incarnation_(mix(config.seed ^ mix(config.self.value())) | 1),
-      random_(mix(incarnation_)),
+std::uint64_t name_memory(std::uint64_t life, bool founding) {
+    const std::uint64_t name = mix(life) | 3;
+    return founding ? name : name - 1;
+}
+
+Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous, Listener& listener,
+                    Storage* storage, const std::optional<SnapshotPoint>& state)
+    : config_(config), fabric_(fabric), rendezvous_(rendezvous), listener_(listener), storage_(storage),
+      salt_(genesis_check(config.group)), life_(mix(config.seed ^ mix(config.self.value())) | 1),
+      incarnation_(name_memory(life_, config.founding)), random_(mix(life_)),
       ring_(fabric.region(Region::log).subspan(ring_offset, config.ring_bytes), config.max_entry_bytes),
       cell_memory_(fabric.region(Region::log).first(sizeof(LeaderCell))),
-      board_memory_(fabric.region(Region::board)), outbox_(fabric.region(Region::outbox)) {
-    std::sort(config_.members.begin(), config_.members.end());
-    for (std::size_t slot = 0; slot < config_.members.size(); ++slot) {
-        if (config_.members[slot] == config_.self) {
-            own_slot_ = slot;
-            continue;
-        }
-        Peer& peer = peers_.emplace_back(fabric, config_.members[slot], slot);
-        peer.in_flight.reserve(config_.max_in_flight);
-        (void)peer.board.cut();
-        (void)peer.log.cut();
-    }
+      board_memory_(fabric.region(Region::board)), outbox_(fabric.region(Region::outbox)),
+      newcomer_(!config.founding), state_at_birth_(state) {
+    const auto is_witness = [&](ReplicaId id) {
+        return std::find(config.witnesses.begin(), config.witnesses.end(), id) != config.witnesses.end();
+    };
+    witness_ = is_witness(config.self);
+    peers_.reserve(max_replica_id);
+    pending_memberships_.reserve(8);
+    if (config.founding)
+        for (const ReplicaId id : config.members)
+            (void)membership_.voters.add({.id = id, .witness = is_witness(id)});
     end_.check = salt_;
-    commit_ = applied_ = end_;
-    if (!config_.founding)
-        role_ = Role::learner;
+    if (storage_)
+        begin_from_storage();
+    else if (state_at_birth_)
+        begin_from(*state_at_birth_);
+    committed_membership_ = applied_membership_ = membership_;
+    commit_ = applied_ = stored_ = durable_ = told_end_ = end_;
+    self_counts_old_ = counts_self(membership_.voters);
+    self_listed_ = self_counts_old_ || counts_self(membership_.target);
+    role_ = idle_role(); // the listener cannot be told yet
+    for (const ReplicaId id : config.members)
+        meet(id);
+    recount();
+}
+
+void Replica::Impl::begin_from(const SnapshotPoint& point) {
+    end_ = {point.position, point.index == Index() ? salt_ : point.check, point.index, point.term};
+    membership_ = point.membership;
 }
 
 Replica::Impl::Peer* Replica::Impl::find(ReplicaId id) {
@@ -117,7 +172,13 @@ const Replica::Impl::Peer* Replica::Impl::find(ReplicaId id) const {
 }
 
 bool Replica::Impl::is_alive(const Peer& peer) const {
-    return !peer.replaced && now_ - peer.last_heard < config_.timing.election_timeout_max;
+    return now_ - peer.last_heard < config_.timing.election_timeout_max;
+}
+
+void Replica::Impl::tell(TransitionKind kind, Term term, ReplicaId peer, const Cursor& at,
+                         const Membership* membership) const {
+    if (observer_) [[unlikely]]
+        observer_->on_transition({kind, config_.self, term, peer, at.index, at.term, membership});
 }
 
 // The order matters: all news first, then decisions, then what is to be sent. A replica that was stopped for
@@ -135,25 +196,41 @@ void Replica::Impl::tick(Nanoseconds now) {
     } else if (now - last_tick_ > config_.timing.election_timeout_min / 2) {
         // We were stopped. Silence says nothing about the leader; links may need to be connected again first.
         ++counters_.pauses;
+        next_look_ = never;
         if (election_deadline_ < now + 3 * config_.timing.election_timeout_max)
             reset_election_timer(3 * config_.timing.election_timeout_max);
     }
     last_tick_ = now;
-
-    meet_peers();
-    poll_completions();
-    read_board();
-    if (role_ != Role::learner) {
-        look_at_cell();
-        observe_terms();
-        follow_owner();
-        if (role_ != Role::leader && role_ != Role::candidate)
-            scan_log();
-        run_election();
-        if (role_ == Role::leader)
-            lead();
-        apply_committed();
+    if (role_ == Role::leader && now < next_look_ && !storage_) {
+        lead_quickly();
+        return;
     }
+
+    if (recovering_) {
+        recover_some();
+        if (recovering_)
+            return;
+    }
+    meet_peers();
+    poll_completions(Link::log);
+    poll_completions(Link::board);
+    read_board();
+    if (storage_)
+        check_storage();
+    look_at_cell();
+    observe_terms();
+    follow_owner();
+    if (role_ != Role::leader && role_ != Role::candidate)
+        scan_log();
+    if (!accept_handover())
+        run_election();
+    if (role_ == Role::candidate)
+        continue_candidacy();
+    if (role_ == Role::leader)
+        lead();
+    if (storage_)
+        store_progress();
+    apply_committed();
     write_rows();
 }
 
@@ -161,14 +238,14 @@ Nanoseconds Replica::Impl::next_deadline() const {
     const Timing& t = config_.timing;
     if (last_tick_ == never)
         return Nanoseconds::min();
-    if (role_ == Role::learner)
-        return last_tick_ + t.heartbeat;
     if (role_ == Role::leader) {
-        // Followers never wait for the leader's look at its board, except while links are being made.
+        // Followers never wait for the leader's look at its board, except while links are being made, and when what
+        // they have on disk is told there.
         const bool settled = std::all_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
-            return peer.sending || peer.lagging || !is_alive(peer);
+            return !peer.listed || peer.sending || peer.lagging || !is_alive(peer);
         });
-        if (settled && applied_ == commit_)
+        const bool awaits_disks = storage_ && commit_ != end_;
+        if (settled && applied_ == commit_ && !awaits_disks && handing_to_ == nobody)
             return std::min({last_tick_ + t.heartbeat / 2, next_heartbeat_, push_commit_at_});
     }
     return std::min(last_tick_ + t.follower_poll, last_tick_ + t.heartbeat);
@@ -181,7 +258,8 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
         return status;
     status.alive = is_alive(*peer);
     status.board_up = peer->board.up();
-    status.replaced = peer->replaced;
+    status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;
+    status.learner = peer->listed && !peer->counts_old && !peer->counts_new;
     status.applied = peer->row.applied_index;
     status.last_heard = peer->last_heard;
     if (role_ == Role::leader) {
@@ -200,11 +278,14 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     return status;
 }
 
+Statistics Replica::Impl::statistics() const {
+    return {counters_, fabric_.stats(), commit_latency_, election_};
+}
+
 tl::expected<std::unique_ptr<Replica>, Error> Replica::create(const Config& config, Fabric& fabric,
                                                               Rendezvous& rendezvous, Listener& listener,
                                                               Storage* storage,
                                                               const std::optional<SnapshotPoint>& state) {
-    (void)storage, (void)state;
     if (auto ok = check(config); !ok)
         return tl::make_unexpected(ok.error());
     const MemoryLayout need = memory_layout(config.ring_bytes);
@@ -212,7 +293,14 @@ tl::expected<std::unique_ptr<Replica>, Error> Replica::create(const Config& conf
         fabric.region(Region::board).size() < need.board_bytes ||
         fabric.region(Region::outbox).size() < need.outbox_bytes)
         return tl::make_unexpected(Error{"the fabric's memory is smaller than memory_layout() asks for"});
-    return std::unique_ptr<Replica>(new Replica(std::make_unique<Impl>(config, fabric, rendezvous, listener)));
+    if (storage && storage->failure())
+        return tl::make_unexpected(*storage->failure());
+    if (storage && state && state->position < storage->recovered().base.position)
+        return tl::make_unexpected(
+            Error{fmt::format("the state is that of index {}, but the stored log begins behind index {}",
+                              state->index.value(), storage->recovered().base.index.value())});
+    return std::unique_ptr<Replica>(
+        new Replica(std::make_unique<Impl>(config, fabric, rendezvous, listener, storage, state)));
 }
 
 Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -226,6 +314,39 @@ tl::expected<Index, ProposeError> Replica::propose(Bytes body) {
 }
 void Replica::flush(Nanoseconds now) {
     impl_->flush(now);
+}
+tl::expected<void, TransferError> Replica::transfer_leadership(ReplicaId to) {
+    return impl_->transfer_leadership(to);
+}
+tl::expected<void, ChangeError> Replica::change_membership(std::span<const Member> members) {
+    return impl_->change_membership(members);
+}
+bool Replica::cancel_change() {
+    return impl_->cancel_change();
+}
+SnapshotPoint Replica::snapshot_point() const {
+    return impl_->snapshot_point();
+}
+tl::expected<void, Error> Replica::install_snapshot(const SnapshotPoint& point) {
+    return impl_->install_snapshot(point);
+}
+void Replica::snapshot_saved(const SnapshotPoint& point) {
+    impl_->snapshot_saved(point);
+}
+void Replica::prefer(ReplicaId leader) {
+    impl_->prefer(leader);
+}
+const Membership& Replica::membership() const {
+    return impl_->membership();
+}
+Statistics Replica::statistics() const {
+    return impl_->statistics();
+}
+const std::optional<Error>& Replica::failure() const {
+    return impl_->failure();
+}
+void Replica::observe(TransitionObserver* observer) {
+    impl_->observe(observer);
 }
 void Replica::abstain() {
     impl_->abstain();

@@ -4,37 +4,55 @@
 //   replica.cpp      the order of things within a tick, the public face
 //   links.cpp        board links, rows, completions
 //   election.cpp     doubt, candidacy, vote, fence, adoption
+//   transfer.cpp     handing leadership over on request
 //   replication.cpp  the leader: proposing, sending, catching up, lease
 //   following.cpp    scanning the log, commit index, handing entries to the listener
+//   membership.cpp   who counts, majorities, change of membership
+//   durability.cpp   the log and the vote on disk, recovery
+//   snapshots.cpp    where a state belongs in the log
 #pragma once
 
 #include "consensus/board.h"
 #include "consensus/handshake.h"
 #include "consensus/invariant.h"
+#include "consensus/leader_score.h"
 #include "consensus/log_ring.h"
 #include "consensus/planted_bugs.h"
 #include "rdma_paxos/replica.h"
 
 #include <array>
+#include <limits>
 #include <random>
 #include <vector>
 
 namespace rdma_paxos {
+
+/// The name of the memory that a process begins with: odd if it was there when the group was founded.
+std::uint64_t name_memory(std::uint64_t life, bool founding);
 
 /// Long ago: before anything can have happened.
 inline constexpr Nanoseconds never = Nanoseconds::min() / 4;
 
 class Replica::Impl {
   public:
-    Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous, Listener& listener);
+    Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous, Listener& listener, Storage* storage,
+         const std::optional<SnapshotPoint>& state);
 
     void tick(Nanoseconds now);
     tl::expected<Index, ProposeError> propose(Bytes body);
     void flush(Nanoseconds now);
     void abstain() { abstains_ = true; }
+    void prefer(ReplicaId leader) { config_.preferred_leader = leader; }
+    tl::expected<void, TransferError> transfer_leadership(ReplicaId to);
+    tl::expected<void, ChangeError> change_membership(std::span<const Member> members);
+    bool cancel_change();
+    SnapshotPoint snapshot_point() const;
+    tl::expected<void, Error> install_snapshot(const SnapshotPoint& point);
+    void snapshot_saved(const SnapshotPoint& point);
     Nanoseconds next_deadline() const;
     Nanoseconds lease_deadline() const;
     PeerStatus status_of(ReplicaId id) const;
+    Statistics statistics() const;
 
     Role role() const { return role_; }
     Term term() const { return term_; }
@@ -45,22 +63,28 @@ class Replica::Impl {
     Index term_start() const { return role_ == Role::leader ? term_start_.index : Index(); }
     std::uint64_t incarnation() const { return incarnation_; }
     const Counters& counters() const { return counters_; }
+    const Membership& membership() const { return membership_; }
+    const std::optional<Error>& failure() const { return failure_; }
+    void observe(TransitionObserver* observer) { observer_ = observer; }
 
   private:
     enum class Work : std::uint8_t { row = 1, cell = 2, entries = 3, adoption = 4 };
 
+    /// Another replica that we have met or shall meet: a member, a learner, or an acquaintance that may become one.
     struct Peer {
-        Peer(Fabric& fabric, ReplicaId id_, std::size_t slot_)
-            : id(id_), slot(slot_), board(fabric, id_, Link::board), log(fabric, id_, Link::log) {}
+        Peer(Fabric& fabric, ReplicaId id_)
+            : id(id_), board(fabric, id_, Link::board), log(fabric, id_, Link::log) {}
 
         ReplicaId id;
-        std::size_t slot;
 
         // The board link and the peer's row.
         Handshake board;
-        LinkOffer board_offer;         ///< the peer's newest, from the rendezvous
-        std::uint64_t incarnation = 0; ///< 0: not met yet
-        bool replaced = false;
+        LinkOffer board_offer;                     ///< the peer's newest, from the rendezvous
+        std::uint64_t life = 0;                    ///< of its present process; 0: not met yet
+        std::array<std::uint64_t, 4> past_lives{}; ///< messages of theirs that come late are ignored
+        std::uint64_t incarnation = 0;             ///< of its memory, from its row; 0: not known yet
+        std::uint64_t first_incarnation = 0;       ///< the one that a founding membership means
+        Nanoseconds last_met = never;
         Nanoseconds next_greeting = never;
         bool was_board_up = false;
         Row row;
@@ -70,12 +94,20 @@ class Replica::Impl {
         bool row_in_flight = false;
         Nanoseconds next_row = never;
 
+        // What the membership in effect says of it. See recount().
+        bool listed = false;     ///< it, in this incarnation, is a voter or a learner
+        bool counts_old = false; ///< as one of Membership::voters
+        bool counts_new = false; ///< as one of Membership::target
+
         // The log link, as the leader sees it.
         Handshake log;
         Nanoseconds log_lost = never; ///< when the link went down, or leadership began
         bool was_log_up = false;
         bool sending = false; ///< the link is up and the follower's log was found to be a part of ours
         bool lagging = false;
+        bool caught_up = false;         ///< has held all that was committed, in this leadership
+        std::uint64_t lagging_from = 0; ///< its commit point when it was found lagging
+        Nanoseconds holds_back = never; ///< since when it is the one that keeps ring space taken
         std::uint64_t sent = 0;
         std::uint64_t acked = 0;
         std::vector<std::uint64_t> in_flight; ///< ends of the WRITEs on their way, oldest first
@@ -85,15 +117,19 @@ class Replica::Impl {
         Nanoseconds cell_completed = never; ///< when the newest completed heartbeat was posted
     };
 
-    std::size_t majority() const { return config_.members.size() / 2 + 1; }
     Peer* find(ReplicaId id);
     const Peer* find(ReplicaId id) const;
     bool is_alive(const Peer& peer) const;
+    void tell(TransitionKind kind, Term term, ReplicaId peer = nobody, const Cursor& at = {},
+              const Membership* membership = nullptr) const;
 
     // links.cpp
     void meet_peers();
+    void meet(ReplicaId id);
+    void begin_life(Peer& peer, std::uint64_t life);
+    void forget_strangers();
     void keep_board_link(Peer& peer);
-    void poll_completions();
+    void poll_completions(Link link);
     void complete(Peer& peer, const Completion& completion);
     void lose_board_link(Peer& peer);
     void lose_log_link(Peer& peer);
@@ -110,7 +146,7 @@ class Replica::Impl {
     void start_doubt();
     void stand_back();
     void answer_doubts();
-    void start_candidacy();
+    void start_candidacy(Term term, Term released);
     void continue_candidacy();
     void adopt_from(Peer& best);
     void finish_adoption();
@@ -118,54 +154,104 @@ class Replica::Impl {
     void abandon_candidacy();
     void become_follower(Term term, ReplicaId leader);
     void become_leader();
-    bool fence();
+    bool fence(Term released = Term());
+    bool may_stand() const;
     bool can_adopt_mine(const Row& row) const;
     bool leads_to_our_end(const Row& row) const;
     bool row_says_leader(ReplicaId id) const;
-    void hear_leader(ReplicaId from);
-    bool leader_is_heard_by_us(ReplicaId except) const;
+    bool votes_suffice(const MemberSet& set, bool Peer::*counts, bool self_counts) const;
+    bool gave_vote(const Peer& peer) const;
+    void hear_leader(ReplicaId from, Term term);
+    bool leader_is_heard_by_us(ReplicaId except, Term released = Term()) const;
     void reset_election_timer(Nanoseconds extra = {});
     void set_role(Role role, Term term);
+    Role idle_role() const { return self_listed_ && self_votes() ? Role::follower : Role::learner; }
+
+    // transfer.cpp
+    void continue_transfer();
+    bool accept_handover();
 
     // replication.cpp
     void lead();
+    void lead_quickly();
+    void append(EntryKind kind, Bytes body);
     void keep_log_link(Peer& peer);
     void start_sending(Peer& peer);
     void send_entries(Peer& peer);
     void send_cell(Peer& peer);
+    void set_lagging(Peer& peer);
     void drop_followers_behind(std::uint64_t new_end);
     void advance_leader_commit();
+    void schedule_commit_push();
+    void stamp_flush();
+    std::uint64_t held_by(const Peer& peer) const;
+    std::uint64_t held_by_self() const;
     Nanoseconds quorum_time() const;
     bool has_quorum(Nanoseconds within) const;
-    std::uint64_t free_end() const;
+    std::uint64_t free_end();
 
     // following.cpp
+    bool take_entry(Index& committed);
+    void end_moved(Index committed);
     void scan_log();
     void rescan_log();
     void look_at_cell();
     void learn_commit(Index hint, Term from);
     void advance_commit(Index target);
+    void commit_through(const Cursor& after, const EntryHeader& header);
     void apply_committed();
+
+    // membership.cpp
+    void configure(const Membership& membership);
+    void recount();
+    bool counts_self(const MemberSet& set) const;
+    bool counts(const Peer& peer, const MemberSet& set) const;
+    bool self_votes() const { return self_counts_old_ || self_counts_new_; }
+    bool has_majority(auto&& holds) const;
+    template <class Value>
+    Value majority_value(Value of_self, auto&& of_peer) const;
+    void append_membership(Membership membership);
+    void continue_change();
+    bool caught_up(const Peer& peer) const;
+    MemberSet with_known_incarnations(const MemberSet& set) const;
+
+    void begin_from(const SnapshotPoint& point);
+
+    // durability.cpp
+    void begin_from_storage();
+    void recover_some();
+    bool recover_stretch();
+    void store_progress();
+    bool store_state();
+    bool state_is_durable() const { return !storage_ || (state_gate_ <= durable_ticket_ && !failure_); }
+    void check_storage();
+    void settle_suspicion();
+    void forget_stored_tail();
 
     Config config_;
     Fabric& fabric_;
     Rendezvous& rendezvous_;
     Listener& listener_;
+    Storage* storage_;
+    TransitionObserver* observer_ = nullptr;
     std::uint64_t salt_;
-    std::uint64_t incarnation_;
+    std::uint64_t life_;        ///< of this process
+    std::uint64_t incarnation_; ///< of our memory: in durable mode it survives the process
     std::mt19937_64 random_;
-    std::vector<Peer> peers_;
-    std::size_t own_slot_ = 0;
+    std::vector<Peer> peers_; ///< changes only in meet_peers()
     LogRing ring_;
     std::span<std::byte> cell_memory_;
     std::span<std::byte> board_memory_;
     std::span<std::byte> outbox_;
     Counters counters_;
+    Histogram commit_latency_;
+    Histogram election_;
 
     Nanoseconds now_{};
     Nanoseconds born_ = never;
     Nanoseconds last_tick_ = never;
     Nanoseconds next_meeting_ = never;
+    Nanoseconds next_look_ = never; ///< leader: until then only completions of the log links matter
 
     Role role_ = Role::follower;
     Term term_;
@@ -178,20 +264,41 @@ class Replica::Impl {
     Cursor end_;
     Cursor commit_;
     Cursor applied_;
+    Cursor told_end_;   ///< what the observer was told
     Index commit_hint_; ///< the leader of commit_hint_term_ says that this is committed
     Term commit_hint_term_;
     Nanoseconds next_rescan_ = never;
     std::uint64_t applied_published_ = 0;
 
+    // Membership. The newest entry of its kind in our log is in effect.
+    struct PendingMembership {
+        Index index;
+        Membership membership;
+    };
+    bool newcomer_ = false;  ///< its memory is younger than the group
+    bool dismissed_ = false; ///< a leader says that we are not a member
+    Membership membership_;
+    Membership committed_membership_;
+    Membership applied_membership_;
+    std::vector<PendingMembership> pending_memberships_; ///< between commit_ and end_
+    bool self_listed_ = false;
+    bool self_counts_old_ = false;
+    bool self_counts_new_ = false;
+    bool witness_ = false;
+
     // Elections.
     bool abstains_ = false; ///< never leads; set once
+    LeaderScore score_;
     LeaderCell seen_cell_;
     Nanoseconds leader_heard_ = never;
     ReplicaId leader_heard_from_;
+    Term leader_heard_term_;
     Nanoseconds election_deadline_ = never;
     std::uint64_t doubt_ = 0;
     Nanoseconds doubt_began_ = never;
+    Nanoseconds candidacy_began_ = never;
     Nanoseconds candidacy_deadline_ = never;
+    Term candidacy_released_; ///< the leader of this term gave up its lease in our favour
     ReplicaId adopting_from_;
     Row adopting_;
     std::uint32_t reads_in_flight_ = 0;
@@ -199,6 +306,7 @@ class Replica::Impl {
     bool adoption_posted_ = false;
     ReplicaId shares_doubt_of_;
     std::uint64_t shared_doubt_ = 0;
+    bool handed_over_ = false; ///< our vote in this term was given when we laid leadership down
 
     // Leadership.
     Cursor term_start_;
@@ -208,6 +316,77 @@ class Replica::Impl {
     Index commit_sent_; ///< the newest commit index that an entry or cell on its way carries
     std::uint64_t cell_beat_ = 0;
     Index newest_commit_in_log_; ///< carried by our last entry
+    ReplicaId handing_to_;
+    Nanoseconds handing_deadline_ = never;
+    Nanoseconds lease_floor_ = never; ///< heartbeats posted before count for no lease
+    struct Stamp {
+        std::uint64_t end = 0;
+        Nanoseconds at{};
+    };
+    std::array<Stamp, 64> stamps_{}; ///< when what was sent: a ring, for the commit latency
+    std::uint32_t stamps_begun_ = 0;
+    std::uint32_t stamps_done_ = 0;
+
+    // Durability.
+    struct Stored {
+        Ticket ticket = 0;
+        Cursor end;
+    };
+    std::optional<Error> failure_;
+    bool recovering_ = false;
+    std::optional<SnapshotPoint> state_at_birth_; ///< of the listener; entries up to there are not shown to it
+    std::optional<Storage::Stretch> stretch_;     ///< read back, and not all in the ring yet
+    std::size_t stretch_done_ = 0;
+    HardState stored_state_;
+    Ticket state_gate_ = 0; ///< rows may go out when this ticket is durable
+    Ticket durable_ticket_ = 0;
+    Cursor stored_;                    ///< handed to the storage up to here
+    Cursor durable_;                   ///< on disk up to here
+    std::array<Stored, 64> storing_{}; ///< a ring
+    std::uint32_t storing_begun_ = 0;
+    std::uint32_t storing_done_ = 0;
+    bool suspect_ = false; ///< our disk lost what may have been acknowledged in suspect_term_ or before
+    Term suspect_term_;
+    Index suspect_until_; ///< what we must hold again, by the word of the leader whose process is...
+    std::uint64_t suspect_leader_ = 0;
 };
+
+// True if `holds(peer)` does for a majority of every set that decides; we ourselves are taken to hold.
+bool Replica::Impl::has_majority(auto&& holds) const {
+    std::size_t old_count = self_counts_old_;
+    std::size_t new_count = self_counts_new_;
+    for (const Peer& peer : peers_)
+        if ((peer.counts_old || peer.counts_new) && holds(peer)) {
+            old_count += peer.counts_old;
+            new_count += peer.counts_new;
+        }
+    return !membership_.voters.empty() && old_count >= membership_.voters.majority() &&
+           (membership_.phase != Membership::Phase::joint || new_count >= membership_.target.majority());
+}
+
+// The largest value that a majority of every set that decides has reached; Value's least if there is none.
+template <class Value>
+Value Replica::Impl::majority_value(Value of_self, auto&& of_peer) const {
+    const auto of_set = [&](const MemberSet& set, bool self_counts, bool Peer::*counts) {
+        std::array<Value, max_replicas> values{};
+        std::size_t known = 0;
+        const auto insert = [&](Value value) { // keeps the order, largest first
+            std::size_t at = known++;
+            for (; at > 0 && values[at - 1] < value; --at)
+                values[at] = values[at - 1];
+            values[at] = value;
+        };
+        if (self_counts)
+            insert(of_self);
+        for (const Peer& peer : peers_)
+            if (peer.*counts)
+                insert(of_peer(peer));
+        return known < set.majority() ? std::numeric_limits<Value>::min() : values[set.majority() - 1];
+    };
+    const Value by_old = of_set(membership_.voters, self_counts_old_, &Peer::counts_old);
+    if (membership_.phase != Membership::Phase::joint)
+        return by_old;
+    return std::min(by_old, of_set(membership_.target, self_counts_new_, &Peer::counts_new));
+}
 
 } // namespace rdma_paxos

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 namespace rdma_paxos {
 
@@ -21,7 +22,8 @@ void Replica::Impl::become_leader() {
         return;
     }
     for (Peer& peer : peers_) {
-        peer.sending = peer.lagging = peer.cell_in_flight = false;
+        peer.sending = peer.lagging = peer.caught_up = peer.cell_in_flight = false;
+        peer.holds_back = never;
         peer.sent = peer.acked = 0;
         peer.in_flight.clear();
         peer.cell_due = true;
@@ -29,29 +31,59 @@ void Replica::Impl::become_leader() {
         peer.log_lost = now_;
     }
     ++counters_.wins;
+    election_.record(now_ - candidacy_began_);
     leader_ = config_.self;
     adopting_from_ = nobody;
+    candidacy_released_ = Term();
+    handing_to_ = nobody;
+    lease_floor_ = never;
     leading_since_ = now_;
     next_heartbeat_ = now_;
     commit_sent_ = commit_.index;
     push_commit_at_ = Nanoseconds::max();
+    stamps_done_ = stamps_begun_;
+    tell(TransitionKind::lead, term_, config_.self, end_);
     // Entries of earlier terms are only committed together with this one: counting their copies is not enough.
-    end_ = ring_.append(end_, term_, commit_.index, EntryKind::no_op, {});
+    append(EntryKind::no_op, {});
     term_start_ = end_;
-    newest_commit_in_log_ = commit_.index;
     set_role(Role::leader, term_);
 }
 
-// Where the end may go: what a follower that still takes part has not applied must not be overwritten.
-std::uint64_t Replica::Impl::free_end() const {
+void Replica::Impl::append(EntryKind kind, Bytes body) {
+    end_ = ring_.append(end_, term_, commit_.index, kind, body);
+    newest_commit_in_log_ = commit_.index;
+    told_end_ = end_;
+    tell(TransitionKind::append, term_, nobody, end_);
+}
+
+// Where the end may go: what a live follower has not applied is kept for slow_follower_grace, no longer. What we
+// have not applied ourselves is kept in any case, and with it what a majority may still need.
+std::uint64_t Replica::Impl::free_end() {
     std::uint64_t applied = applied_.position;
-    for (const Peer& peer : peers_) {
-        const bool takes_part = is_alive(peer) && !peer.lagging &&
-                                (peer.sending || now_ - peer.log_lost < 4 * config_.timing.election_timeout_max);
-        if (takes_part)
-            applied = std::min(applied, peer.row.applied_position);
-    }
+    const Nanoseconds grace = config_.timing.slow_follower_grace;
+    if (grace > 0ns)
+        for (Peer& peer : peers_) {
+            const bool takes_part =
+                is_alive(peer) && peer.listed && !peer.lagging &&
+                (peer.sending || now_ - peer.log_lost < 4 * config_.timing.election_timeout_max);
+            if (!takes_part || peer.row.applied_position >= applied_.position)
+                peer.holds_back = never;
+            else if (end_.position + ring_.size() / 8 < peer.row.applied_position + ring_.size())
+                peer.holds_back = never; // there is room enough yet
+            else if (peer.holds_back == never)
+                peer.holds_back = now_;
+            if (takes_part && (peer.holds_back == never || now_ - peer.holds_back < grace))
+                applied = std::min(applied, peer.row.applied_position);
+        }
     return applied + ring_.size() - reserved_room;
+}
+
+void Replica::Impl::set_lagging(Peer& peer) {
+    peer.lagging = true;
+    peer.lagging_from = peer.row.commit_position;
+    ++counters_.lagging;
+    lose_log_link(peer);
+    listener_.on_lagging(peer.id);
 }
 
 // A follower that does not take part loses its place when its bytes are needed. Its link is reset first, so that no
@@ -59,24 +91,23 @@ std::uint64_t Replica::Impl::free_end() const {
 void Replica::Impl::drop_followers_behind(std::uint64_t new_end) {
     for (Peer& peer : peers_) {
         const std::uint64_t has = std::max(peer.acked, peer.row.commit_position);
-        if (peer.lagging || new_end <= has + ring_.size())
-            continue;
-        peer.lagging = true;
-        lose_log_link(peer);
+        if (peer.listed && !peer.lagging && new_end > has + ring_.size())
+            set_lagging(peer);
     }
 }
 
 tl::expected<Index, ProposeError> Replica::Impl::propose(Bytes body) {
     if (role_ != Role::leader)
         return tl::make_unexpected(ProposeError::not_leader);
+    if (handing_to_ != nobody)
+        return tl::make_unexpected(ProposeError::handing_over);
     if (body.size() > config_.max_entry_bytes)
         return tl::make_unexpected(ProposeError::too_large);
     const std::uint64_t new_end = end_.position + ring_.room_for(end_.position, body.size());
     if (new_end > free_end())
         return tl::make_unexpected(ProposeError::log_full);
     drop_followers_behind(new_end);
-    end_ = ring_.append(end_, term_, commit_.index, EntryKind::user, body);
-    newest_commit_in_log_ = commit_.index;
+    append(EntryKind::user, body);
     ++counters_.proposals;
     counters_.proposed_bytes += body.size();
     return end_.index;
@@ -86,18 +117,36 @@ void Replica::Impl::flush(Nanoseconds now) {
     now_ = std::max(now_, now);
     if (role_ != Role::leader)
         return;
+    stamp_flush();
     for (Peer& peer : peers_)
         send_entries(peer);
-    if (peers_.empty()) {
+    if (storage_)
+        store_progress();
+    else if (self_counts_old_ && membership_.voters.size() == 1) {
         advance_leader_commit();
         apply_committed();
     }
 }
 
+// When the bytes up to here were sent, for the commit latency.
+void Replica::Impl::stamp_flush() {
+    const bool news =
+        stamps_begun_ == stamps_done_ || stamps_[(stamps_begun_ - 1) % stamps_.size()].end < end_.position;
+    if (news && end_.position > commit_.position && stamps_begun_ - stamps_done_ < stamps_.size())
+        stamps_[stamps_begun_++ % stamps_.size()] = {end_.position, now_};
+}
+
 void Replica::Impl::lead() {
     for (Peer& peer : peers_) {
-        if (peer.lagging && is_alive(peer) && peer.row.commit_position + ring_.size() >= end_.position)
-            peer.lagging = false; // its memory was fresher than its last row said
+        if (!peer.listed) {
+            if (peer.log.up() || peer.sending)
+                lose_log_link(peer);
+            continue;
+        }
+        // Its memory was fresher than its last row said, or it installed a snapshot.
+        if (peer.lagging && is_alive(peer) && peer.row.commit_position != peer.lagging_from &&
+            peer.row.commit_position + ring_.size() >= end_.position)
+            peer.lagging = false;
         if (peer.lagging)
             continue;
         keep_log_link(peer);
@@ -105,11 +154,14 @@ void Replica::Impl::lead() {
             start_sending(peer);
     }
     advance_leader_commit();
+    continue_change();
+    if (role_ != Role::leader)
+        return;
+    stamp_flush();
     for (Peer& peer : peers_)
         send_entries(peer);
 
-    if (commit_.index > commit_sent_ && push_commit_at_ == Nanoseconds::max())
-        push_commit_at_ = now_ + config_.timing.follower_poll; // the next entry may carry it before that
+    schedule_commit_push();
     if (now_ >= next_heartbeat_ || now_ >= push_commit_at_) {
         for (Peer& peer : peers_)
             peer.cell_due = true;
@@ -119,6 +171,28 @@ void Replica::Impl::lead() {
     }
     for (Peer& peer : peers_)
         send_cell(peer);
+    continue_transfer();
+    if (role_ == Role::leader)
+        next_look_ = std::min({now_ + config_.timing.follower_poll, next_heartbeat_, push_commit_at_});
+}
+
+// Between two looks at the boards a leader cares for nothing but what its followers' memories acknowledge.
+void Replica::Impl::lead_quickly() {
+    poll_completions(Link::log);
+    const std::uint64_t before = commit_.position;
+    advance_leader_commit();
+    for (Peer& peer : peers_)
+        send_entries(peer);
+    if (commit_.position == before)
+        return;
+    schedule_commit_push();
+    next_look_ = std::min(next_look_, push_commit_at_);
+    apply_committed();
+}
+
+void Replica::Impl::schedule_commit_push() {
+    if (commit_.index > commit_sent_ && push_commit_at_ == Nanoseconds::max())
+        push_commit_at_ = now_ + config_.timing.follower_poll; // the next entry may carry it before that
 }
 
 void Replica::Impl::keep_log_link(Peer& peer) {
@@ -154,11 +228,12 @@ bool Replica::Impl::leads_to_our_end(const Row& row) const {
 
 void Replica::Impl::start_sending(Peer& peer) {
     if (!leads_to_our_end(peer.row)) {
-        peer.lagging = true;
+        set_lagging(peer);
         return;
     }
     peer.sending = true;
     peer.sent = peer.row.commit_position;
+    peer.acked = std::max(peer.acked, peer.sent); // what it knows to be committed it holds, and never gives up
     peer.in_flight.clear();
     peer.cell_in_flight = false;
     peer.cell_due = true;
@@ -169,15 +244,25 @@ void Replica::Impl::send_entries(Peer& peer) {
         return;
     const std::uint64_t to = std::min(end_.position, peer.row.applied_position + ring_.size());
     while (peer.sent < to && peer.in_flight.size() < config_.max_in_flight) {
+        // What runs over the ring's end goes out in two pieces by one doorbell.
         const auto piece = ring_.piece(peer.sent, to, config_.max_write_bytes);
-        if (!fabric_.post_write(peer.id, Link::log, ring_offset + ring_.offset_of(peer.sent), piece,
-                                static_cast<WorkId>(Work::entries))) {
+        std::uint64_t sent = peer.sent + piece.size();
+        const std::uint64_t room = config_.max_write_bytes - piece.size();
+        const bool wraps = sent < to && ring_.offset_of(sent) == 0 && room > 0;
+        bool posted = fabric_.post_write(peer.id, Link::log, ring_offset + ring_.offset_of(peer.sent), piece,
+                                         static_cast<WorkId>(Work::entries), wraps);
+        if (posted && wraps) {
+            const auto rest = ring_.piece(sent, to, room);
+            posted = fabric_.post_write(peer.id, Link::log, ring_offset, rest, static_cast<WorkId>(Work::entries));
+            sent += rest.size();
+        }
+        if (!posted) {
             lose_log_link(peer);
             return;
         }
         ++counters_.log_writes;
-        peer.sent += piece.size();
-        peer.in_flight.push_back(peer.sent);
+        peer.sent = sent;
+        peer.in_flight.push_back(sent);
     }
     if (peer.sent == end_.position && newest_commit_in_log_ > commit_sent_) {
         commit_sent_ = newest_commit_in_log_;
@@ -190,8 +275,7 @@ void Replica::Impl::send_cell(Peer& peer) {
         return;
     const LeaderCell cell =
         seal_cell({.term = term_.value(), .beat = ++cell_beat_, .commit = commit_.index.value()}, salt_);
-    const auto source =
-        fabric_.region(Region::log).subspan(cell_source_offset + peer.slot * sizeof cell, sizeof cell);
+    const auto source = fabric_.region(Region::log).subspan(cell_source_offset(peer.id), sizeof cell);
     std::memcpy(source.data(), &cell, sizeof cell);
     if (!fabric_.post_write(peer.id, Link::log, 0, source, static_cast<WorkId>(Work::cell))) {
         lose_log_link(peer);
@@ -203,35 +287,51 @@ void Replica::Impl::send_cell(Peer& peer) {
     peer.cell_posted = now_;
 }
 
+// Up to where a replica holds our log so that it counts: in its memory, or, for a durable group, on its disk. What
+// is on a disk is known to be ours once an entry of our own term is.
+std::uint64_t Replica::Impl::held_by(const Peer& peer) const {
+    if (!storage_)
+        return peer.acked;
+    return peer.row.term == term_ && peer.row.durable_term == term_ ? peer.row.durable_position : 0;
+}
+
+std::uint64_t Replica::Impl::held_by_self() const {
+    if (!storage_)
+        return end_.position;
+    return durable_.term == term_ ? durable_.position : 0;
+}
+
 void Replica::Impl::advance_leader_commit() {
-    std::array<std::uint64_t, max_replicas> held{};
-    std::size_t count = 0;
-    held[count++] = end_.position;
-    for (const Peer& peer : peers_)
-        held[count++] = peer.acked;
-    std::sort(held.begin(), held.end(), std::greater<>()); // what is unused stays behind
-    const std::uint64_t committed = held[planted_bugs.commit_without_majority ? 0 : majority() - 1];
+    const std::uint64_t own = held_by_self();
+    std::uint64_t committed =
+        majority_value<std::uint64_t>(own, [this](const Peer& peer) { return held_by(peer); });
+    if (planted_bugs.wait_for_all)
+        for (const Peer& peer : peers_)
+            committed = peer.listed ? std::min(committed, held_by(peer)) : committed;
+    if (planted_bugs.commit_without_majority)
+        for (const Peer& peer : peers_)
+            committed = std::max({committed, own, held_by(peer)});
     if (committed < term_start_.position && !planted_bugs.commit_old_term)
         return;
+    const Cursor before = commit_;
     while (commit_.position < committed) {
-        const Cursor after = ring_.read_known(commit_).after;
-        if (after.position > committed)
+        const Entry entry = ring_.read_known(commit_);
+        if (entry.after.position > committed)
             break;
-        commit_ = after;
-        ++counters_.commits;
+        commit_through(entry.after, entry.header);
     }
+    if (commit_ == before)
+        return;
+    tell(TransitionKind::commit, term_, nobody, commit_);
+    while (stamps_done_ != stamps_begun_ && stamps_[stamps_done_ % stamps_.size()].end <= commit_.position)
+        commit_latency_.record(now_ - stamps_[stamps_done_++ % stamps_.size()].at);
 }
 
 // The latest moment such that heartbeats sent then, or later, are known to lie in a majority's memory.
 Nanoseconds Replica::Impl::quorum_time() const {
-    std::array<Nanoseconds, max_replicas> times;
-    times.fill(never);
-    std::size_t count = 0;
-    times[count++] = now_;
-    for (const Peer& peer : peers_)
-        times[count++] = peer.cell_completed;
-    std::sort(times.begin(), times.end(), std::greater<>());
-    return times[majority() - 1];
+    const auto time =
+        majority_value<std::int64_t>(now_.count(), [](const Peer& peer) { return peer.cell_completed.count(); });
+    return std::max(Nanoseconds(time), never);
 }
 
 bool Replica::Impl::has_quorum(Nanoseconds within) const {
@@ -239,10 +339,10 @@ bool Replica::Impl::has_quorum(Nanoseconds within) const {
 }
 
 Nanoseconds Replica::Impl::lease_deadline() const {
-    if (role_ != Role::leader)
+    if (role_ != Role::leader || handing_to_ != nobody)
         return never;
     const Nanoseconds from = quorum_time();
-    return from == never ? never : from + config_.timing.lease;
+    return from == never || from < lease_floor_ ? never : from + config_.timing.lease;
 }
 
 } // namespace rdma_paxos

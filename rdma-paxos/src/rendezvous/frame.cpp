@@ -4,31 +4,25 @@
 #include <algorithm>
 #include <cstring>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 namespace rdma_paxos {
 
 namespace {
 
 constexpr std::uint32_t frame_magic = 0x56525052; // "RPRV"
-constexpr std::uint16_t frame_version = 1;
-constexpr std::uint16_t type_offer = 1;
 
-struct FrameHeader {
+struct HeaderBytes {
     std::uint32_t magic = frame_magic;
     std::uint16_t version = frame_version;
-    std::uint16_t type = type_offer;
+    std::uint16_t type = 0;
     GroupId group{};
     std::uint8_t from = 0;
     std::uint8_t to = 0;
     std::uint16_t reserved = 0;
-    std::uint32_t length = 0;
-    std::uint64_t check = 0; ///< XXH3-64 of the whole frame with this field 0
+    std::uint32_t length = 0; ///< of the body
 };
-static_assert(sizeof(FrameHeader) == frame_header_bytes);
+static_assert(sizeof(HeaderBytes) == frame_header_bytes);
 
-struct OfferBody {
+struct OfferBytes {
     std::uint64_t incarnation = 0;
     std::uint32_t generation = 0;
     std::uint32_t connected_to = 0;
@@ -36,14 +30,33 @@ struct OfferBody {
     std::uint8_t reserved[7] = {};
     std::byte endpoint[Endpoint::capacity] = {};
 };
-static_assert(sizeof(OfferBody) == frame_body_bytes);
+static_assert(sizeof(OfferBytes) == offer_bytes);
 
-std::uint64_t check_of(FrameHeader header, const OfferBody& body) {
-    header.check = 0;
-    std::array<std::byte, frame_bytes> image;
-    std::memcpy(image.data(), &header, sizeof header);
-    std::memcpy(image.data() + sizeof header, &body, sizeof body);
-    return XXH3_64bits(image.data(), image.size());
+HeaderBytes header_of(const std::vector<std::byte>& buffer) {
+    HeaderBytes header;
+    std::memcpy(&header, buffer.data(), std::min(buffer.size(), sizeof header));
+    return header;
+}
+
+std::size_t whole_frame(const HeaderBytes& header) {
+    return frame_header_bytes + body_bytes(static_cast<FrameType>(header.type));
+}
+
+// The lower id dials: this alone tells a hello that was sent back to its sender.
+bool roles_fit(const HeaderBytes& header) {
+    if (static_cast<FrameType>(header.type) == FrameType::refusal)
+        return true; // who refuses may not have understood who asked
+    if (header.from == 0 || header.to == 0 || header.from == header.to)
+        return false;
+    switch (static_cast<FrameType>(header.type)) {
+    case FrameType::hello:
+    case FrameType::confirm:
+        return header.from < header.to;
+    case FrameType::answer:
+        return header.from > header.to;
+    default:
+        return true;
+    }
 }
 
 } // namespace
@@ -58,71 +71,93 @@ const char* to_string(FrameError error) {
         return "unknown message type";
     case FrameError::bad_length:
         return "wrong length";
-    case FrameError::bad_checksum:
-        return "wrong checksum";
     case FrameError::bad_content:
         return "contradictory content";
     }
     return "?";
 }
 
-std::vector<std::byte> encode_frame(const Frame& frame) {
-    FrameHeader header;
-    header.group = frame.group;
-    header.from = frame.from.value();
-    header.to = frame.to.value();
-    header.length = sizeof(OfferBody);
-    OfferBody body;
-    body.incarnation = frame.message.incarnation;
-    body.generation = frame.message.board.generation;
-    body.connected_to = frame.message.board.connected_to;
-    body.endpoint_size = frame.message.board.endpoint.size;
-    std::memcpy(body.endpoint, frame.message.board.endpoint.bytes.data(), Endpoint::capacity);
-    header.check = check_of(header, body);
-    std::vector<std::byte> bytes(frame_bytes);
-    std::memcpy(bytes.data(), &header, sizeof header);
-    std::memcpy(bytes.data() + sizeof header, &body, sizeof body);
+Bytes Frame::body() const {
+    return Bytes(bytes).subspan(frame_header_bytes);
+}
+
+std::vector<std::byte> encode_header(const FrameHeader& header) {
+    HeaderBytes image;
+    image.type = static_cast<std::uint16_t>(header.type);
+    image.group = header.group;
+    image.from = header.from.value();
+    image.to = header.to.value();
+    image.length = static_cast<std::uint32_t>(body_bytes(header.type));
+    std::vector<std::byte> bytes(sizeof image);
+    std::memcpy(bytes.data(), &image, sizeof image);
     return bytes;
 }
 
+std::vector<std::byte> encode_offer(const RendezvousMessage& message) {
+    OfferBytes offer;
+    offer.incarnation = message.incarnation;
+    offer.generation = message.board.generation;
+    offer.connected_to = message.board.connected_to;
+    offer.endpoint_size = message.board.endpoint.size;
+    std::memcpy(offer.endpoint, message.board.endpoint.bytes.data(), Endpoint::capacity);
+    std::vector<std::byte> bytes(sizeof offer);
+    std::memcpy(bytes.data(), &offer, sizeof offer);
+    return bytes;
+}
+
+std::optional<RendezvousMessage> decode_offer(Bytes bytes) {
+    OfferBytes offer;
+    if (bytes.size() != sizeof offer)
+        return std::nullopt;
+    std::memcpy(&offer, bytes.data(), sizeof offer);
+    if (offer.endpoint_size > Endpoint::capacity || offer.incarnation == 0)
+        return std::nullopt;
+    RendezvousMessage message;
+    message.incarnation = offer.incarnation;
+    message.board.generation = offer.generation;
+    message.board.connected_to = offer.connected_to;
+    message.board.endpoint.size = offer.endpoint_size;
+    std::memcpy(message.board.endpoint.bytes.data(), offer.endpoint, Endpoint::capacity);
+    return message;
+}
+
+std::size_t FrameReader::wanted() const {
+    if (buffer_.size() < frame_header_bytes)
+        return frame_header_bytes - buffer_.size();
+    return whole_frame(header_of(buffer_)) - buffer_.size();
+}
+
+std::uint16_t FrameReader::version() const {
+    return header_of(buffer_).version;
+}
+
 // Each field is judged as soon as it is there, so that a stranger is turned away by his first bytes, and no length
-// is believed before it was compared with the only one there is.
+// is believed before it was compared with the only one that its type has.
 tl::expected<std::optional<Frame>, FrameError> FrameReader::next() {
-    FrameHeader header;
     const std::size_t have = buffer_.size();
     if (have == 0)
         return std::optional<Frame>();
-    std::memcpy(&header, buffer_.data(), std::min(have, sizeof header));
-    if (have >= 4 && header.magic != frame_magic)
+    const HeaderBytes header = header_of(buffer_);
+    const auto* magic = reinterpret_cast<const std::byte*>(&frame_magic);
+    if (!std::equal(magic, magic + std::min<std::size_t>(have, 4), buffer_.begin()))
         return tl::make_unexpected(FrameError::bad_magic);
     if (have >= 6 && header.version != frame_version)
         return tl::make_unexpected(FrameError::bad_version);
-    if (have >= 8 && header.type != type_offer)
+    const auto type = static_cast<FrameType>(header.type);
+    if (have >= 8 && body_bytes(type) == 0)
         return tl::make_unexpected(FrameError::bad_type);
-    if (have >= sizeof header && header.length != sizeof(OfferBody))
+    if (have >= frame_header_bytes && header.length != body_bytes(type))
         return tl::make_unexpected(FrameError::bad_length);
-    if (have < frame_bytes)
+    if (have >= frame_header_bytes && (!roles_fit(header) || header.reserved != 0))
+        return tl::make_unexpected(FrameError::bad_content);
+    if (have < frame_header_bytes || have < whole_frame(header))
         return std::optional<Frame>();
 
-    OfferBody body;
-    std::memcpy(&body, buffer_.data() + sizeof header, sizeof body);
-    if (header.check != check_of(header, body))
-        return tl::make_unexpected(FrameError::bad_checksum);
-    if (body.endpoint_size > Endpoint::capacity || header.from == 0 || header.to == 0 || header.from == header.to ||
-        body.incarnation == 0)
-        return tl::make_unexpected(FrameError::bad_content);
-    buffer_.erase(buffer_.begin(), buffer_.begin() + frame_bytes);
-
     Frame frame;
-    frame.group = header.group;
-    frame.from = ReplicaId(header.from);
-    frame.to = ReplicaId(header.to);
-    frame.message.incarnation = body.incarnation;
-    frame.message.board.generation = body.generation;
-    frame.message.board.connected_to = body.connected_to;
-    frame.message.board.endpoint.size = body.endpoint_size;
-    std::memcpy(frame.message.board.endpoint.bytes.data(), body.endpoint, Endpoint::capacity);
-    return std::optional<Frame>(frame);
+    frame.header = {type, header.group, ReplicaId(header.from), ReplicaId(header.to)};
+    frame.bytes = std::move(buffer_);
+    buffer_.clear();
+    return std::optional<Frame>(std::move(frame));
 }
 
 } // namespace rdma_paxos

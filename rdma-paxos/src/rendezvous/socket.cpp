@@ -96,6 +96,24 @@ void prepare_stream(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 }
 
+std::string to_string(const TcpAddress& address) {
+    const bool v6 = address.host.find(':') != std::string::npos;
+    return fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
+}
+
+TcpAddress remote_address(int fd) {
+    SocketAddress address;
+    address.length = sizeof address.storage;
+    char host[INET6_ADDRSTRLEN] = {};
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0)
+        return {"?", 0};
+    if (const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address.storage); v4->sin_family == AF_INET)
+        return {inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host), ntohs(v4->sin_port)};
+    if (const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage); v6->sin6_family == AF_INET6)
+        return {inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host), ntohs(v6->sin6_port)};
+    return {"?", 0};
+}
+
 SocketState send_some(int fd, Bytes bytes, std::size_t& sent) {
     const ssize_t result = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     sent = result > 0 ? static_cast<std::size_t>(result) : 0;

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where the listener's state belongs in the log, and starting anew from such a point.
+#include "consensus/replica_impl.h"
+
+#include <fmt/format.h>
+
+namespace rdma_paxos {
+
+SnapshotPoint Replica::Impl::snapshot_point() const {
+    return {.index = applied_.index,
+            .term = applied_.term,
+            .position = applied_.position,
+            .check = applied_.check,
+            .membership = applied_membership_};
+}
+
+// What is in a snapshot was committed. So if our log leads through the point, everything behind it stays as it is;
+// if not, what we hold beyond our commit point belongs to nobody.
+tl::expected<void, Error> Replica::Impl::install_snapshot(const SnapshotPoint& point) {
+    if (role_ == Role::leader || role_ == Role::candidate || recovering_)
+        return tl::make_unexpected(Error{fmt::format("install a snapshot: not as {}", to_string(role_))});
+    if (point.position < applied_.position || point.index < applied_.index)
+        return tl::make_unexpected(Error{fmt::format("install a snapshot of index {}: {} is applied already",
+                                                     point.index.value(), applied_.index.value())});
+    const Cursor at{point.position, point.check, point.index, point.term};
+    applied_ = at;
+    applied_membership_ = point.membership;
+    ++counters_.installs;
+    if (at.position > commit_.position) {
+        bool leads_through = false;
+        for (auto entry = ring_.read(commit_); entry && !leads_through; entry = ring_.read(entry->after))
+            leads_through = entry->after == at;
+        commit_ = at;
+        committed_membership_ = point.membership;
+        if (!leads_through)
+            forget_stored_tail();
+        rescan_log();
+    }
+    tell(TransitionKind::install, term_, nobody, at, &applied_membership_);
+    if (storage_) {
+        if (const Ticket ticket = storage_->store_base(point))
+            state_gate_ = ticket;
+        else
+            failure_ = Error{"install a snapshot: the storage's queue is full"};
+        stored_ = durable_ = at;
+        storing_begun_ = storing_done_;
+    }
+    rows_changed();
+    return {};
+}
+
+void Replica::Impl::snapshot_saved(const SnapshotPoint& point) {
+    if (storage_ && !failure_ && point.position <= applied_.position)
+        (void)storage_->store_base(point); // refused: the next snapshot will do
+}
+
+} // namespace rdma_paxos

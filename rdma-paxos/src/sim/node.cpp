@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/node.h"
+
+#include "consensus/board.h"
+#include "consensus/invariant.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace rdma_paxos::sim {
+
+Node::Node(ReplicaId id, const Scenario& scenario, SimNetwork& network, Checkers& checkers, NodeObserver& observer)
+    : id_(id), scenario_(scenario), network_(network), checkers_(checkers), observer_(observer),
+      handler_(network.add_handler(*this)), random_(Random::stream(scenario.seed, 1000u + id.value())) {
+    local_base_ = random_.between(0s, 10s);
+    // A little less than replicas are told to expect of one clock.
+    rate_ = 1 + (2 * random_.unit() - 1) * 0.9e-6 * scenario.config.timing.clock_drift_ppm;
+}
+
+void Node::change_clock(double rate) {
+    const Nanoseconds now = network_.now();
+    local_base_ = local(now);
+    true_base_ = now;
+    rate_ = rate;
+    next_tick_ = Nanoseconds::max();
+    if (runs())
+        schedule(std::max(now + 1us, true_time(replica_->next_deadline())));
+}
+
+void Node::start(bool founding) {
+    Config config = scenario_.config;
+    config.self = id_;
+    config.founding = founding;
+    config.seed = random_.next();
+    fabric_ = network_.make_fabric(id_, memory_layout(config.ring_bytes));
+    rendezvous_ = network_.make_rendezvous(id_);
+    ring_.emplace(fabric_->region(Region::log).subspan(ring_offset, config.ring_bytes), config.max_entry_bytes);
+    registers_ = {};
+    applied_ = Index();
+    ++life_;
+    checkers_.on_start(id_, checkers_.genesis());
+    auto replica = Replica::create(config, *fabric_, *rendezvous_, *this);
+    invariant(replica.has_value(), "a scenario that no replica accepts");
+    replica_ = std::move(*replica);
+    if (observer_.traces())
+        observer_.trace(fmt::format("{} starts{}", id_.value(), founding ? "" : " without memory"));
+    resume();
+}
+
+void Node::crash() {
+    replica_.reset();
+    rendezvous_.reset();
+    fabric_.reset();
+    ring_.reset();
+    next_tick_ = Nanoseconds::max();
+    checkers_.on_crash(id_);
+}
+
+void Node::schedule(Nanoseconds when) {
+    if (when >= next_tick_)
+        return;
+    next_tick_ = when;
+    network_.at(when, handler_, 0, ++tick_ticket_);
+}
+
+void Node::poke(Nanoseconds within) {
+    if (!runs())
+        return;
+    // Now and then the scheduler of the host lets a program wait.
+    if (random_.chance(0.01))
+        within *= 20;
+    schedule(network_.now() + random_.between(0ns, within));
+}
+
+void Node::on_event(std::uint32_t, std::uint64_t ticket) {
+    if (ticket == tick_ticket_ && next_tick_ != Nanoseconds::max() && runs())
+        tick();
+}
+
+void Node::tick() {
+    next_tick_ = Nanoseconds::max();
+    ++ticks_;
+    replica_->tick(local(network_.now()));
+    look();
+    schedule(std::max(network_.now() + 1us, true_time(replica_->next_deadline())));
+}
+
+void Node::look() {
+    checkers_.on_step(*replica_, id_, *ring_, true_time(replica_->lease_deadline()), network_.now());
+}
+
+bool Node::propose(const Command& command, std::size_t length) {
+    std::array<std::byte, 4096> body;
+    encode(command, std::span(body).first(length));
+    return replica_->propose(Bytes(body).first(length)).has_value();
+}
+
+void Node::flush() {
+    replica_->flush(local(network_.now()));
+    look();
+}
+
+bool Node::has_lease() const {
+    return replica_->role() == Role::leader && local(network_.now()) < replica_->lease_deadline() &&
+           replica_->applied_index() >= replica_->term_start();
+}
+
+void Node::resume() {
+    next_tick_ = Nanoseconds::max();
+    if (runs())
+        schedule(network_.now() + random_.between(0ns, 2ms));
+}
+
+void Node::stop_program() {
+    ++program_stops_;
+}
+
+void Node::go_on_program() {
+    if (program_stops_ > 0 && --program_stops_ == 0)
+        resume();
+}
+
+void Node::stop_host() {
+    ++host_stops_;
+    network_.set_host_stopped(id_, true);
+}
+
+void Node::go_on_host() {
+    if (host_stops_ == 0 || --host_stops_ > 0)
+        return;
+    network_.set_host_stopped(id_, false);
+    resume();
+}
+
+void Node::heal() {
+    program_stops_ = host_stops_ = refuses_ = 0;
+    network_.set_host_stopped(id_, false);
+    if (fabric_) {
+        fabric_->refuse_connects(false);
+        fabric_->refuse_resets(false);
+    }
+    resume();
+}
+
+bool Node::on_commit(Index index, Term term, Bytes body) {
+    if (refuses_ > 0)
+        return false;
+    checkers_.on_apply(id_, index, term, body, network_.now());
+    const auto command = decode(body);
+    if (!command) {
+        checkers_.fail(network_.now(), fmt::format("{} applies bytes at index {} that nobody proposed", id_.value(),
+                                                   index.value()));
+        return true;
+    }
+    applied_ = index;
+    observer_.on_command(*this, *command, index, registers_.apply(*command));
+    return true;
+}
+
+void Node::on_role(Role role, Term term) {
+    if (observer_.traces())
+        observer_.trace(fmt::format("{}: {} in term {}, log to {}, commit {}", id_.value(), to_string(role),
+                                    term.value(), replica_->last_index().value(),
+                                    replica_->commit_index().value()));
+    if (role != Role::leader)
+        return;
+    checkers_.on_leader(*replica_, id_, *ring_, network_.now());
+    observer_.on_leader(*this);
+}
+
+} // namespace rdma_paxos::sim

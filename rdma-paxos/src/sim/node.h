@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A simulated host: its clock, its program (a replica and the state that it replicates), and how its program gets
+// to run: when a timer of the replica is due, or a little after something was written into its memory.
+#pragma once
+
+#include "sim/checkers.h"
+#include "sim/command.h"
+#include "sim/scenario.h"
+#include "sim/sim_fabric.h"
+
+#include <optional>
+
+namespace rdma_paxos::sim {
+
+class Node;
+
+/// What nodes tell the simulation about themselves.
+class NodeObserver {
+  public:
+    virtual ~NodeObserver() = default;
+    virtual void on_command(Node& node, const Command& command, Index index, std::uint64_t result) = 0;
+    virtual void on_leader(Node& node) = 0;
+    virtual void trace(const std::string& what) = 0;
+    virtual bool traces() const = 0;
+};
+
+class Node final : public Listener, private EventHandler {
+  public:
+    Node(ReplicaId id, const Scenario& scenario, SimNetwork& network, Checkers& checkers, NodeObserver& observer);
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    ReplicaId id() const { return id_; }
+    Replica* replica() { return replica_.get(); }
+    SimFabric* fabric() { return fabric_.get(); }
+    const Registers& registers() const { return registers_; }
+    Index applied() const { return applied_; } ///< the last command
+    std::uint64_t life() const { return life_; }
+    std::uint64_t ticks() const { return ticks_; }
+    bool runs() const { return replica_ && program_stops_ == 0 && host_stops_ == 0; }
+    bool leads() const { return runs() && replica_->role() == Role::leader; }
+
+    void start(bool founding);
+    void crash();
+
+    /// Whether a command was taken. The caller follows with flush().
+    bool propose(const Command& command, std::size_t length);
+    void flush();
+    /// Whether a read of the registers is up to date now, by the lease.
+    bool has_lease() const;
+
+    /// Something happened that a polling program notices within `within`.
+    void poke(Nanoseconds within);
+
+    // Faults. Each stop needs its own go-on.
+    void stop_program();
+    void go_on_program();
+    void stop_host();
+    void go_on_host();
+    void refuse_entries(bool refuse) { refuses_ += refuse ? 1 : -1; }
+    void change_clock(double rate); ///< 1: true
+    void heal();                    ///< runs again, whatever stopped it
+
+    // Listener.
+    bool on_commit(Index index, Term term, Bytes body) override;
+    void on_role(Role role, Term term) override;
+
+  private:
+    void on_event(std::uint32_t what, std::uint64_t value) override;
+    void schedule(Nanoseconds when);
+    void tick();
+    void look();
+    void resume();
+    Nanoseconds local(Nanoseconds now) const {
+        return local_base_ + Nanoseconds(std::int64_t(double((now - true_base_).count()) * rate_));
+    }
+    Nanoseconds true_time(Nanoseconds local_time) const {
+        return true_base_ + Nanoseconds(std::int64_t(double((local_time - local_base_).count()) / rate_));
+    }
+
+    ReplicaId id_;
+    const Scenario& scenario_;
+    SimNetwork& network_;
+    Checkers& checkers_;
+    NodeObserver& observer_;
+    HandlerId handler_;
+    Random random_;
+
+    std::unique_ptr<SimFabric> fabric_;
+    std::unique_ptr<Rendezvous> rendezvous_;
+    std::unique_ptr<Replica> replica_;
+    std::optional<LogRing> ring_; ///< how the checkers look at its memory
+    Registers registers_;
+    Index applied_;
+    std::uint64_t life_ = 0;
+    std::uint64_t ticks_ = 0;
+
+    double rate_ = 1;
+    Nanoseconds local_base_{};
+    Nanoseconds true_base_{};
+
+    int program_stops_ = 0;
+    int host_stops_ = 0;
+    int refuses_ = 0;
+    Nanoseconds next_tick_ = Nanoseconds::max();
+    std::uint64_t tick_ticket_ = 0;
+};
+
+} // namespace rdma_paxos::sim
