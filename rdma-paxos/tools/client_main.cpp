@@ -37,6 +37,7 @@ struct LoadOptions {
     std::string progress; ///< file that holds the number of answers so far
     unsigned clients = 6;
     unsigned keys = 3;
+    unsigned first_key = 0;
     double seconds = 0;
     unsigned timeout_ms = 1000;
     unsigned pause_ms = 4;
@@ -92,7 +93,7 @@ class Client {
   private:
     Record random_operation() {
         Record record;
-        record.key = static_cast<std::uint32_t>(random_() % options_.keys);
+        record.key = options_.first_key + static_cast<std::uint32_t>(random_() % options_.keys);
         Operation& op = record.operation;
         switch (random_() % 6) {
         case 0:
@@ -107,7 +108,7 @@ class Client {
             break;
         default:
             op.kind = OperationKind::compare_and_set;
-            op.expected = seen_[record.key];
+            op.expected = seen(record.key);
         }
         if (op.kind != OperationKind::read) // a value of its own
             op.argument = (std::uint64_t{number_} + 1) << 40 | ++writes_;
@@ -145,10 +146,10 @@ class Client {
         if (reply && reply->rfind("ok ", 0) == 0) {
             op.returned = returned;
             op.result = std::strtoull(reply->c_str() + 3, nullptr, 10);
-            seen_[record.key] = op.kind == OperationKind::write ||
-                                        (op.kind == OperationKind::compare_and_set && op.result == op.expected)
-                                    ? op.argument
-                                    : op.result;
+            seen(record.key) = op.kind == OperationKind::write ||
+                                       (op.kind == OperationKind::compare_and_set && op.result == op.expected)
+                                   ? op.argument
+                                   : op.result;
             recorder_.add(record);
             return true;
         }
@@ -167,6 +168,7 @@ class Client {
         return false;
     }
 
+    std::uint64_t& seen(std::uint32_t key) { return seen_[key - options_.first_key]; }
     Nanoseconds timeout() const { return std::chrono::milliseconds(options_.timeout_ms); }
 
     void go_to(unsigned leader) {
@@ -230,7 +232,7 @@ int load(const LoadOptions& options) {
     Client last(options, nodes, recorder, options.clients);
     bool read = true;
     for (std::uint32_t key = 0; key < options.keys; ++key)
-        read = last.read_at_last(key, 15s) && read;
+        read = last.read_at_last(options.first_key + key, 15s) && read;
     tell_progress(options, recorder);
     fmt::print("{} answered, {} refused\n", recorder.answered, recorder.refused);
     if (!read || !recorder.finish()) {
@@ -273,6 +275,7 @@ int main(int argc, char** argv) try {
     load_command->add_option("--progress", options.progress, "file that shall hold the number of answers so far");
     load_command->add_option("--clients", options.clients, "connections")->check(CLI::Range(1, 60));
     load_command->add_option("--keys", options.keys, "registers")->check(CLI::Range(1, 1000));
+    load_command->add_option("--first-key", options.first_key, "they must be 0 when the load begins");
     load_command->add_option("--seconds", options.seconds, "how long; 0: until SIGTERM");
     load_command->add_option("--timeout-ms", options.timeout_ms, "to wait for an answer");
     load_command->add_option("--pause-ms", options.pause_ms, "mean pause of a client between two operations");

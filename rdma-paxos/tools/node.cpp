@@ -15,7 +15,7 @@ namespace rdma_paxos::tools {
 
 namespace {
 
-constexpr Nanoseconds pause_min = 1s;     ///< between two rounds of the loop: this process was stopped
+constexpr Nanoseconds pause_min = 1s;     ///< between two ticks: this process was stopped
 constexpr Nanoseconds ship_retry = 500ms; ///< between two attempts to ship a state to the same replica
 constexpr Nanoseconds ship_patience = 5s; ///< for one attempt
 constexpr Nanoseconds save_interval = 2s; ///< between two states on disk
@@ -124,7 +124,7 @@ tl::expected<void, Error> Node::open_links(const Config& config) {
         if (!key)
             return tl::make_unexpected(key.error());
         hub_ = TcpRendezvousHub::without_listener(*key);
-        hub_->on_rejection([this](Rejection, const std::string& text) { say("rejected", text); });
+        hub_->on_rejection([this](const RejectionReport& report) { say("rejected", report.text); });
     }
     auto server = LineServer::listen({options_.listen, peers_.at(self_).port}, hub_.get());
     if (!server)
@@ -249,19 +249,29 @@ void Node::save_state(Nanoseconds at) {
         state_file_->write(replica_->snapshot_point(), store_.save());
 }
 
-void Node::notice_pause(Nanoseconds at) {
-    const Nanoseconds gap = at - std::exchange(last_round_, at);
-    if (last_round_ == gap || gap < pause_min) // the first round
-        return;
-    const bool led = replica_->role() == Role::leader;
-    awakening_ = {gap, led ? replica_->term() : Term(), sequence_ + 1, 0, false};
-    say("woke", fmt::format("after {:.1f} s, {} term {}", std::chrono::duration<double>(gap).count(),
-                            to_string(replica_->role()), replica_->term().value()));
+/// Stopped in the midst of a round, a leader may have stepped down before this is noticed: so what counts is what
+/// it was when that round began.
+void Node::tick() {
+    const Nanoseconds at = now();
+    const Term led = replica_->role() == Role::leader ? replica_->term() : Term();
+    const Nanoseconds gap = at - last_tick_;
+    if (last_tick_ != Nanoseconds() && gap >= pause_min) {
+        awakening_.slept = gap;
+        awakening_.term = led_ != Term() ? led_ : led;
+        awakening_.first_sequence = sequence_ + 1;
+        awakening_.acknowledged = 0;
+        awakening_.deposed = awakening_.term != led;
+        say("woke", fmt::format("after {:.1f} s, led term {}", std::chrono::duration<double>(gap).count(),
+                                awakening_.term.value()));
+    }
+    last_tick_ = at;
+    led_ = led;
+    replica_->tick(at);
 }
 
 void Node::sleep() {
     fabric_->arm();
-    replica_->tick(now()); // a completion may have come before arm()
+    tick(); // a completion may have come before arm()
     const Nanoseconds left = std::min(replica_->next_deadline() - now(), sleep_max);
     if (left <= Nanoseconds(0))
         return;
@@ -283,10 +293,9 @@ int Node::run(const volatile std::sig_atomic_t& stop) {
                             server_->port()));
     while (!stop && !failed_) {
         const Nanoseconds at = now();
-        notice_pause(at);
         if (hub_)
             hub_->poll(at);
-        replica_->tick(at);
+        tick();
         for (const LineServer::Request& request : server_->poll())
             handle(request);
         replica_->flush(now());

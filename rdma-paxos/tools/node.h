@@ -101,7 +101,7 @@ class Node final : private Listener {
     void give_up_lost();
     void ship_states(Nanoseconds now);
     void save_state(Nanoseconds now);
-    void notice_pause(Nanoseconds now);
+    void tick();
     void sleep();
     void say(const char* what, const std::string& text) const;
 
@@ -126,7 +126,8 @@ class Node final : private Listener {
     std::map<std::uint64_t, Pending> pending_; ///< by sequence
     std::uint64_t sequence_ = 0;
     Awakening awakening_;
-    Nanoseconds last_round_{};
+    Nanoseconds last_tick_{};
+    Term led_; ///< when the last tick began; 0: did not lead
     Nanoseconds next_save_{};
     std::uint64_t acknowledged_ = 0, lease_reads_ = 0, lost_ = 0, installed_ = 0, shipped_ = 0;
     bool failed_ = false;

@@ -256,6 +256,7 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     const Peer* peer = find(id);
     if (!peer)
         return status;
+    status.incarnation = peer->incarnation;
     status.alive = is_alive(*peer);
     status.board_up = peer->board.up();
     status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;

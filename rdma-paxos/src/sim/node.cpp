@@ -42,12 +42,14 @@ void Node::start(bool founding) {
     auto replica = Replica::create(config, *fabric_, *rendezvous_, *this);
     invariant(replica.has_value(), "a scenario that no replica accepts");
     replica_ = std::move(*replica);
+    observer_.on_start(*this, founding);
     if (observer_.traces())
         observer_.trace(fmt::format("{} starts{}", id_.value(), founding ? "" : " without memory"));
     resume();
 }
 
 void Node::crash() {
+    observer_.on_crash(*this);
     replica_.reset();
     rendezvous_.reset();
     fabric_.reset();

@@ -87,6 +87,14 @@ class Cluster final : public NodeObserver, public NetworkObserver {
             workload_.on_command(node, command, result);
     }
     void on_leader(Node& node) override { faults_.on_leader(node); }
+    void on_start(Node& node, bool founding) override {
+        if (options_.recorder)
+            options_.recorder->on_start(node.id(), founding, *node.replica());
+    }
+    void on_crash(Node& node) override {
+        if (options_.recorder)
+            options_.recorder->on_crash(node.id());
+    }
     void trace(const std::string& what) override {
         options_.trace(fmt::format("{:.6f} {}", std::chrono::duration<double>(network_.now()).count(), what));
     }
