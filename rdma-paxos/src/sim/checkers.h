@@ -18,7 +18,8 @@ class Checkers {
   public:
     explicit Checkers(const GroupId& group) : genesis_{0, genesis_check(group), Index(), Term()} {}
 
-    /// A replica begins: where its log does, and up to which index its state is complete.
+    /// A replica begins: where the log that it shall be judged by does, and up to which index its state is
+    /// complete.
     void on_start(ReplicaId id, const Cursor& from, Index applied);
     /// It goes on from a state that it was given. `now` is always the simulation's time, the true one.
     void on_install(ReplicaId id, const SnapshotPoint& point, Nanoseconds now);
