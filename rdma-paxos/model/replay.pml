@@ -47,6 +47,7 @@ int step = 0; /* the only state: there is but one way */
 
 /* The step as it stands in the trace. */
 hidden int kind_, self_, peer_, term_, index_, end_, number_;
+hidden int votes_next_; /* the one after it is its replica's vote in the same term */
 
 #define LOG_ENDS (length[self_] == index_ && (index_ == 0 || TERM_OF(AT(self_, index_)) == end_))
 #define REFUSE(why) c_code { trace_refuse(why); }
@@ -134,6 +135,7 @@ active proctype replay() {
         :: kind_ == T_FOLLOW && number_ == 0 -> /* nobody */
             if
             :: term_ == term[self_] && role[self_] != LEADER
+            :: votes_next_ != 0 /* which is one step of the model */
             :: else -> step_down(self_, term_); must()
             fi
 

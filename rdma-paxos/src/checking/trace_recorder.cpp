@@ -50,7 +50,6 @@ void TraceRecorder::on_crash(ReplicaId id) {
     if (found == present_.end())
         return;
     lives_[std::size_t(found->second)]->replica = nullptr;
-    tell({"lose", found->second, 0, 0, 0, 0, 0});
     present_.erase(found);
 }
 
@@ -89,16 +88,16 @@ void TraceRecorder::on_transition(Life& life, const Transition& transition) {
     }
 }
 
-// A leader that commits has counted on somebody: on those who acknowledged so much by now.
+// A leader that commits has counted on somebody: on those who acknowledged so much by now, be they dead since.
 void TraceRecorder::tell_acknowledgements(const Life& leader, const Transition& commit) {
     if (leader.replica->role() != Role::leader)
         return;
-    for (const auto& [id, number] : present_) {
-        if (number == leader.number)
+    for (const auto& life : lives_) {
+        if (!life || life.get() == &leader)
             continue;
-        // Of a life that ended meanwhile the leader may not know yet: then it counts on that one.
-        if (leader.replica->peer(id).acked >= commit.index)
-            tell({"ack", leader.number, number, commit.term.value(), commit.index.value(), 0, 0});
+        const PeerStatus peer = leader.replica->peer(life->id);
+        if (peer.incarnation == life->incarnation && peer.acked >= commit.index)
+            tell({"ack", leader.number, life->number, commit.term.value(), commit.index.value(), 0, 0});
     }
 }
 
