@@ -2,6 +2,7 @@
 #include "consensus/log_ring.h"
 
 #include "consensus/invariant.h"
+#include "consensus/planted_bugs.h"
 
 #include <algorithm>
 #include <bit>
@@ -73,7 +74,9 @@ std::optional<Entry> LogRing::read(const Cursor& at) const {
     if (!plausible)
         return std::nullopt;
     const std::byte* start = memory_.data() + offset_of(before.position);
-    if (header.check != check_of(start, header.length, before.check))
+    if (header.check != check_of(start, header.length, before.check) &&
+        !(planted_bugs.trust_canary &&
+          (header.length == 0 || start[header_size + header.length - 1] != std::byte{})))
         return std::nullopt;
     return Entry{header,
                  {start + header_size, header.length},

@@ -37,7 +37,7 @@ void Replica::Impl::become_leader() {
     candidacy_released_ = Term();
     handing_to_ = nobody;
     lease_floor_ = never;
-    leading_since_ = now_;
+    leading_since_ = change_appended_ = now_;
     next_heartbeat_ = now_;
     commit_sent_ = commit_.index;
     push_commit_at_ = Nanoseconds::max();
@@ -244,15 +244,25 @@ void Replica::Impl::send_entries(Peer& peer) {
         return;
     const std::uint64_t to = std::min(end_.position, peer.row.applied_position + ring_.size());
     while (peer.sent < to && peer.in_flight.size() < config_.max_in_flight) {
+        // What runs over the ring's end goes out in two pieces by one doorbell.
         const auto piece = ring_.piece(peer.sent, to, config_.max_write_bytes);
-        if (!fabric_.post_write(peer.id, Link::log, ring_offset + ring_.offset_of(peer.sent), piece,
-                                static_cast<WorkId>(Work::entries))) {
+        std::uint64_t sent = peer.sent + piece.size();
+        const std::uint64_t room = config_.max_write_bytes - piece.size();
+        const bool wraps = sent < to && ring_.offset_of(sent) == 0 && room > 0;
+        bool posted = fabric_.post_write(peer.id, Link::log, ring_offset + ring_.offset_of(peer.sent), piece,
+                                         static_cast<WorkId>(Work::entries), wraps);
+        if (posted && wraps) {
+            const auto rest = ring_.piece(sent, to, room);
+            posted = fabric_.post_write(peer.id, Link::log, ring_offset, rest, static_cast<WorkId>(Work::entries));
+            sent += rest.size();
+        }
+        if (!posted) {
             lose_log_link(peer);
             return;
         }
         ++counters_.log_writes;
-        peer.sent += piece.size();
-        peer.in_flight.push_back(peer.sent);
+        peer.sent = sent;
+        peer.in_flight.push_back(sent);
     }
     if (peer.sent == end_.position && newest_commit_in_log_ > commit_sent_) {
         commit_sent_ = newest_commit_in_log_;
@@ -295,6 +305,9 @@ void Replica::Impl::advance_leader_commit() {
     const std::uint64_t own = held_by_self();
     std::uint64_t committed =
         majority_value<std::uint64_t>(own, [this](const Peer& peer) { return held_by(peer); });
+    if (planted_bugs.wait_for_all)
+        for (const Peer& peer : peers_)
+            committed = peer.listed ? std::min(committed, held_by(peer)) : committed;
     if (planted_bugs.commit_without_majority)
         for (const Peer& peer : peers_)
             committed = std::max({committed, own, held_by(peer)});

@@ -23,8 +23,9 @@ std::uint64_t filling(std::uint64_t id, std::size_t at) {
 } // namespace
 
 void encode(const Command& command, std::span<std::byte> body) {
-    const Image image{command.id, command.argument, command.expected, static_cast<std::uint8_t>(command.action),
-                      command.key, {},               body.size()};
+    const Image image{
+        command.id, command.argument, command.expected, static_cast<std::uint8_t>(command.action), command.key,
+        {},         body.size()};
     std::memcpy(body.data(), &image, sizeof image);
     for (std::size_t at = sizeof image; at < body.size(); at += 8) {
         const std::uint64_t word = filling(command.id, at);

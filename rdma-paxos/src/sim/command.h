@@ -32,7 +32,8 @@ std::optional<Command> decode(Bytes body);
 /// The replicated state.
 struct Registers {
     std::array<std::uint64_t, register_count> value{};
-    /// What the client is told: of a read and a cas the value that was there. A cas was done if that was as expected.
+    /// What the client is told: of a read and a cas the value that was there. A cas was done if that was as
+    /// expected.
     std::uint64_t apply(const Command& command);
 };
 

@@ -2,9 +2,9 @@
 //
 // What the clients asked and were told, and when: the evidence for linearizability.
 //
-// It is judged twice. By the clients' evidence alone (checking/linearizability.h). And by the log, which says in which
-// order the commands took effect (a read under a lease says behind which entry it looked): that order is replayed, every
-// answer must fit, and no operation that had returned may come behind one that was called later.
+// It is judged twice. By the clients' evidence alone (checking/linearizability.h). And by the log, which says in
+// which order the commands took effect (a read under a lease says behind which entry it looked): that order is
+// replayed, every answer must fit, and no operation that had returned may come behind one that was called later.
 #pragma once
 
 #include "sim/command.h"

@@ -30,7 +30,8 @@ class Random {
     double unit() { return double(next() >> 11) * 0x1p-53; }
 
     Nanoseconds between(Nanoseconds low, Nanoseconds high) {
-        return low + Nanoseconds(static_cast<std::int64_t>(draw(static_cast<std::uint64_t>((high - low).count()) + 1)));
+        return low +
+               Nanoseconds(static_cast<std::int64_t>(draw(static_cast<std::uint64_t>((high - low).count()) + 1)));
     }
 
     /// Between the two, each order of magnitude as likely as any other.

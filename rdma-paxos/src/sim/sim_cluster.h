@@ -7,6 +7,7 @@
 #include "checking/trace_recorder.h"
 #include "sim/scenario.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -15,17 +16,16 @@ namespace rdma_paxos::sim {
 struct ScenarioOptions {
     /// Numbers of the faults of the plan that are to happen; none: all.
     std::optional<std::vector<std::size_t>> only;
-    checking::TraceRecorder* recorder = nullptr; ///< told what the replicas do, for the model
-    bool trace = false; ///< print what happens to stdout
+    checking::TraceRecorder* recorder = nullptr;          ///< told what the replicas do, for the model
+    std::function<void(const std::string& line)> trace{}; ///< told what happens; empty: nobody
 
     // Planted mistakes of the fabric. See consensus/planted_bugs.h for those of the protocol.
     bool reset_only_revokes = false; ///< packets on their way still land for a while after reset()
     bool ack_when_sent = false;      ///< a completion says that a WRITE was sent, not that it has landed
 };
 
-/// What one run was like, or the sum of many.
-struct Outcome {
-    std::optional<std::string> violation; ///< what was broken, and when
+/// What runs were like, summed. Plain numbers: processes hand it to each other in shared memory.
+struct Totals {
     std::uint64_t runs = 0;
     std::uint64_t members = 0;
     std::array<std::uint64_t, fault_kinds> faults{};
@@ -34,6 +34,9 @@ struct Outcome {
     std::uint64_t committed = 0;
     std::uint64_t leaders = 0; ///< leaderships
     std::uint64_t restarts = 0;
+    std::uint64_t durable = 0;  ///< groups with disks
+    std::uint64_t changes = 0;  ///< of membership, done
+    std::uint64_t installs = 0; ///< states shipped to replicas that fell behind
     std::uint64_t ticks = 0;
     std::uint64_t live = 0; ///< runs in which progress could be demanded after all was healed
     Nanoseconds simulated{};
@@ -41,7 +44,12 @@ struct Outcome {
     Nanoseconds longest_recovery{};
 
     std::uint64_t all_faults() const;
-    void add(const Outcome& other);
+    void add(const Totals& other);
+};
+
+struct Outcome {
+    std::optional<std::string> violation; ///< what was broken, and when
+    Totals totals;                        ///< of this run
 };
 
 Outcome run_scenario(std::uint64_t seed, const ScenarioOptions& options = {});

@@ -75,12 +75,7 @@ void SimFabric::remove_peer(ReplicaId peer) {
 bool SimFabric::reset(ReplicaId peer, Link link) {
     End& own = end(peer, link);
     ++stats_.resets;
-    // A reset takes its time: something may still land while it is made, after the caller looked at his memory.
-    if (SimFabric* other = network_.fabric_of(peer); other && random_.chance(0.3))
-        if (End* theirs = other->find(self_, link); theirs && !theirs->works.all_landed() && !theirs->failed) {
-            theirs->works.to_land().ready = network_.now();
-            other->move_on(*theirs, self_, link);
-        }
+    let_slip_in(peer, link);
     if (refuses_resets_ && random_.chance(0.8))
         return false;
     if (own.remote != 0 && !own.works.all_landed() && random_.chance(0.5))
@@ -97,6 +92,17 @@ bool SimFabric::reset(ReplicaId peer, Link link) {
     return true;
 }
 
+// A reset takes its time: something may still land while it is made, after the caller looked at his memory; a
+// packet, too, that was sent again and again over a path that is cut otherwise.
+void SimFabric::let_slip_in(ReplicaId peer, Link link) {
+    SimFabric* other = network_.fabric_of(peer);
+    End* theirs = other && random_.chance(0.3) ? other->find(self_, link) : nullptr;
+    if (!theirs || theirs->failed || theirs->works.all_landed() || network_.is_stopped(peer) ||
+        !accepts(peer, link, theirs->generation, theirs->remote))
+        return;
+    other->land(*theirs, self_, link, *this);
+}
+
 // What has left this host already may still land at the other end, if that end stands.
 void SimFabric::leave_straggler(End& own, ReplicaId peer, Link link) {
     const Work& work = own.works.to_land();
@@ -105,7 +111,11 @@ void SimFabric::leave_straggler(End& own, ReplicaId peer, Link link) {
     const std::size_t upto = random_.draw(work.size + 1) / 8 * 8;
     if (upto <= work.landed)
         return;
-    stragglers_.push_back({peer, link, own.generation, own.remote, work.offset + work.landed,
+    stragglers_.push_back({peer,
+                           link,
+                           own.generation,
+                           own.remote,
+                           work.offset + work.landed,
                            {work.bytes.begin() + static_cast<std::ptrdiff_t>(work.landed),
                             work.bytes.begin() + static_cast<std::ptrdiff_t>(upto)}});
     const NetworkOptions& options = network_.options();
@@ -287,16 +297,16 @@ void SimFabric::land(End& own, ReplicaId peer, Link link, SimFabric& other) {
     if (work.landed < work.size)
         return;
     own.works.landed();
-    own.last_ack = std::max(own.last_ack + 1ns,
-                            network_.now() + random_.between(options.latency_min, options.latency_max) +
-                                network_.delay_[peer.value()][self_.value()]);
+    own.last_ack =
+        std::max(own.last_ack + 1ns, network_.now() + random_.between(options.latency_min, options.latency_max) +
+                                         network_.delay_[peer.value()][self_.value()]);
     announce(own, peer, link, own.last_ack, acknowledge);
 }
 
 void SimFabric::finish(End& own, ReplicaId peer, Link link) {
     const NetworkOptions& options = network_.options();
-    const bool lost = options.lost_acknowledgement_probability > 0 &&
-                      random_.chance(options.lost_acknowledgement_probability);
+    const bool lost =
+        options.lost_acknowledgement_probability > 0 && random_.chance(options.lost_acknowledgement_probability);
     if (lost || !network_.reachable(peer, self_))
         return fail(own, peer, link); // landed, but nobody will ever tell us
     Work& work = own.works.first();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fabric of the simulator: the memory of one replica and its ends of the links, with the faults of real fabrics.
+// The fabric of the simulator: the memory of one replica and its ends of the links, with the faults of real
+// fabrics.
 //
 // A link carries its works in order; different links are not ordered. A WRITE lands in packets, so that a reset in
 // its midst leaves a prefix. Packets that meet a cut path, a stopped host or a reset link are sent again until the
@@ -107,6 +108,7 @@ class SimFabric final : public Fabric, private EventHandler {
     void move_on(End& own, ReplicaId peer, Link link);
     void land(End& own, ReplicaId peer, Link link, SimFabric& other);
     void finish(End& own, ReplicaId peer, Link link);
+    void let_slip_in(ReplicaId peer, Link link);
     void leave_straggler(End& own, ReplicaId peer, Link link);
     void arrive(const Straggler& late);
     void fail(End& own, ReplicaId peer, Link link);

@@ -32,8 +32,8 @@ struct NetworkOptions {
     std::size_t packet_bytes = 256;
     Nanoseconds retry_time = 40ms;
     Nanoseconds retry_interval = 2ms;
-    double refused_connect_probability = 0.02; ///< a connect() fails for no reason of ours
-    double lost_message_probability = 0.1;     ///< of the rendezvous
+    double refused_connect_probability = 0.02;   ///< a connect() fails for no reason of ours
+    double lost_message_probability = 0.1;       ///< of the rendezvous
     double lost_acknowledgement_probability = 0; ///< of a work: it has landed, and its link fails nevertheless
     Nanoseconds message_delay_max = 2ms;         ///< of the rendezvous
     Acknowledgement acknowledgement = Acknowledgement::placed;
@@ -83,6 +83,7 @@ class SimNetwork {
         return fabrics_[to.value()] && ((stopped_ >> from.value() | stopped_ >> to.value()) & 1u) == 0 &&
                (cut_[from.value()] >> to.value() & 1u) == 0;
     }
+    bool is_stopped(ReplicaId id) const { return (stopped_ >> id.value() & 1u) != 0; }
     SimFabric* fabric_of(ReplicaId id) const { return fabrics_[id.value()]; }
 
     NetworkObserver* observer = nullptr;

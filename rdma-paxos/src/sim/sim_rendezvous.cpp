@@ -20,7 +20,8 @@ void SimRendezvous::send(ReplicaId peer, const RendezvousMessage& message) {
     const NetworkOptions& options = network_.options();
     if (random_.chance(options.lost_message_probability))
         return;
-    auto slot = std::find_if(outbound_.begin(), outbound_.end(), [](const Letter& each) { return !each.on_its_way; });
+    auto slot =
+        std::find_if(outbound_.begin(), outbound_.end(), [](const Letter& each) { return !each.on_its_way; });
     if (slot == outbound_.end())
         slot = outbound_.emplace(outbound_.end());
     *slot = {peer, true, message};
@@ -43,8 +44,7 @@ void SimRendezvous::on_event(std::uint32_t, std::uint64_t value) {
         inbox.push_back({self_, true, letter.message});
 }
 
-void SimRendezvous::receive(Nanoseconds,
-                            const std::function<void(ReplicaId, const RendezvousMessage&)>& deliver) {
+void SimRendezvous::receive(Nanoseconds, const std::function<void(ReplicaId, const RendezvousMessage&)>& deliver) {
     for (const Letter& letter : inbox_)
         deliver(letter.peer, letter.message);
     inbox_.clear();

@@ -15,8 +15,7 @@ class SimRendezvous final : public Rendezvous, private EventHandler {
     SimRendezvous& operator=(const SimRendezvous&) = delete;
 
     void send(ReplicaId peer, const RendezvousMessage& message) override;
-    void receive(Nanoseconds now,
-                 const std::function<void(ReplicaId, const RendezvousMessage&)>& deliver) override;
+    void receive(Nanoseconds now, const std::function<void(ReplicaId, const RendezvousMessage&)>& deliver) override;
 
   private:
     struct Letter {

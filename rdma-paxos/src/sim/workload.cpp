@@ -6,8 +6,9 @@
 namespace rdma_paxos::sim {
 
 Workload::Workload(const Scenario& scenario, SimNetwork& network, Nodes& nodes, History& history)
-    : scenario_(scenario), network_(network), nodes_(nodes), history_(history), handler_(network.add_handler(*this)),
-      random_(Random::stream(scenario.seed, 2)), clients_(scenario.load.clients) {
+    : scenario_(scenario), network_(network), nodes_(nodes), history_(history),
+      handler_(network.add_handler(*this)), random_(Random::stream(scenario.seed, 2)),
+      clients_(scenario.load.clients) {
     for (std::uint32_t client = 0; client < clients_.size(); ++client)
         think(client, scenario.load.think_max);
 }
