@@ -17,6 +17,9 @@ class Latencies {
         sorted_ = false;
     }
 
+    void reserve(std::size_t room) { values_.reserve(room); }
+    std::size_t count() const { return values_.size(); }
+
     /// The value, in microseconds, that `percent` of all do not exceed. 0 if there is none.
     double us(double percent) const {
         if (values_.empty())

@@ -46,6 +46,7 @@ void add_member_options(CLI::App& app, MemberOptions& options) {
     app.add_option("--wait", options.wait, "for completions: adaptive, spin or sleep")
         ->transform(CLI::CheckedTransformer(std::map<std::string, WaitMode>{
             {"adaptive", WaitMode::adaptive}, {"spin", WaitMode::spin}, {"sleep", WaitMode::sleep}}));
+    app.add_flag("--patient", options.patient, "long election time-outs: members share processors");
     app.add_flag("--rejoin", options.rejoin, "this member ran before and lost its memory");
 }
 
@@ -69,6 +70,12 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
     config.seed = std::random_device{}();
     if (options.lab_timing)
         config.timing = lab_timing();
+    if (options.patient) {
+        config.timing.heartbeat = std::max<Nanoseconds>(config.timing.heartbeat, 5ms);
+        config.timing.election_timeout_min = 500ms;
+        config.timing.election_timeout_max = 1s;
+        config.timing.lease = 400ms;
+    }
     auto member = std::make_unique<Member>();
     for (const auto& [id, address] : *peers) {
         config.members.push_back(id);

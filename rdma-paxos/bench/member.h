@@ -25,7 +25,8 @@ struct MemberOptions {
     unsigned initial_leader = 0;
     std::size_t ring_mib = 32;
     bool lab_timing = false;
-    bool rejoin = false; ///< the member ran before and has lost its memory
+    bool patient = false; ///< long election time-outs: members share processors, and may not run for long
+    bool rejoin = false;  ///< the member ran before and has lost its memory
     WaitMode wait = WaitMode::adaptive;
 };
 

@@ -2,6 +2,7 @@
 #include "../bench/probe.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace rdma_paxos::bench {
 
@@ -36,8 +37,9 @@ bool Probe::ready() const {
     return std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.link.up(); });
 }
 
-bool Probe::post(const Peer& peer, std::size_t bytes) {
-    const bool posted = fabric_.post_write(peer.id, Link::board, 0, fabric_.region(Region::outbox).first(bytes), 1);
+bool Probe::post(const Peer& peer, std::size_t offset, std::size_t bytes) {
+    const auto source = fabric_.region(Region::outbox).subspan(offset, bytes);
+    const bool posted = fabric_.post_write(peer.id, Link::board, offset, source, 1);
     outstanding_ += posted;
     return posted;
 }
@@ -57,15 +59,29 @@ bool Probe::wait_for(std::size_t completions) {
 
 std::optional<Nanoseconds> Probe::single_write(std::size_t bytes) {
     const Nanoseconds begun = now();
-    if (!post(peers_.front(), bytes) || !wait_for(1))
+    if (!post(peers_.front(), 0, bytes) || !wait_for(1))
         return std::nullopt;
     return now() - begun;
 }
 
 std::optional<Nanoseconds> Probe::fan_out(std::size_t bytes) {
+    return fan_out_at(0, bytes);
+}
+
+std::optional<Nanoseconds> Probe::log_fan_out(std::size_t bytes) {
+    if (log_end_ + bytes > memory_bytes)
+        log_end_ = 1u << 20;
+    const std::size_t offset = std::exchange(log_end_, log_end_ + bytes);
+    // A leader has just written the entry when it sends it.
+    std::fill_n(fabric_.region(Region::outbox).begin() + static_cast<std::ptrdiff_t>(offset), bytes,
+                static_cast<std::byte>(offset));
+    return fan_out_at(offset, bytes);
+}
+
+std::optional<Nanoseconds> Probe::fan_out_at(std::size_t offset, std::size_t bytes) {
     const Nanoseconds begun = now();
     for (const Peer& peer : peers_)
-        if (!post(peer, bytes))
+        if (!post(peer, offset, bytes))
             return std::nullopt;
     if (!wait_for((peers_.size() + 1) / 2)) // with ourselves, a majority
         return std::nullopt;

@@ -27,7 +27,13 @@ class Probe {
     /// One WRITE to each peer until a majority (self included) has it; then waits, unmeasured, for the others.
     std::optional<Nanoseconds> fan_out(std::size_t bytes);
 
-    static MemoryLayout layout() { return {.board_bytes = 64 << 10, .log_bytes = 4096, .outbox_bytes = 64 << 10}; }
+    /// The same, but each time from and to the next place of a memory as large as a log.
+    std::optional<Nanoseconds> log_fan_out(std::size_t bytes);
+
+    static constexpr std::size_t memory_bytes = 32u << 20;
+    static MemoryLayout layout() {
+        return {.board_bytes = memory_bytes, .log_bytes = 4096, .outbox_bytes = memory_bytes};
+    }
 
   private:
     struct Peer {
@@ -35,7 +41,8 @@ class Probe {
         Handshake link;
         LinkOffer offer;
     };
-    bool post(const Peer& peer, std::size_t bytes);
+    bool post(const Peer& peer, std::size_t offset, std::size_t bytes);
+    std::optional<Nanoseconds> fan_out_at(std::size_t offset, std::size_t bytes);
     bool wait_for(std::size_t completions);
 
     Fabric& fabric_;
@@ -44,6 +51,7 @@ class Probe {
     std::vector<Peer> peers_;
     Nanoseconds next_greeting_{};
     std::size_t outstanding_ = 0;
+    std::size_t log_end_ = 1u << 20; ///< beside what the others use
 };
 
 } // namespace rdma_paxos::bench

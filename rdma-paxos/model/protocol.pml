@@ -29,7 +29,8 @@ STATE WORD length[N];
 STATE WORD entry[N * LEN];      /* the log in a replica's memory */
 STATE WORD known[N];            /* up to where a replica knows its log to be committed */
 STATE int lost = 0;             /* whose memory is gone */
-STATE WORD vote_rank[N * N];    /* candidate c knows the vote of v, whose log then ended so: [c * N + v] */
+STATE WORD vote_term[N * N];    /* [c * N + v]: c knows that v voted for it in this term, */
+STATE WORD vote_rank[N * N];    /* and that its log then ended so */
 
 /* A leadership is known by its term. Its log is kept apart from its leader's: what was posted may land later. */
 STATE byte leader[TERMS + 1];
@@ -63,6 +64,7 @@ hidden int target[MEMBERSHIPS];
 #define AT(i, k) entry[(i) * LEN + (k) - 1]
 #define POSTED(t, k) posted[(t) * LEN + (k) - 1]
 #define ALIVE(i) ((lost & BIT(i)) == 0)
+#define HAS_VOTE(c, v) (vote_term[(c) * N + (v)] != 0 && vote_term[(c) * N + (v)] == term[c])
 #define LEADS(t) (leader[t] != NOBODY && role[leader[t] - 1] == LEADER && term[leader[t] - 1] == (t))
 
 /* What a rule works with. Not part of the state: every rule sets these before it reads them. */
@@ -109,6 +111,17 @@ inline quorum() {
     fi
 }
 
+/* n_: the newest term that anybody has seen. */
+inline newest_term() {
+    n_ = 0;
+    for (p_ : 0 .. N - 1) {
+        if
+        :: term[p_] > n_ -> n_ = term[p_]
+        :: else
+        fi
+    }
+}
+
 /* k_: the first index at which the log of replica i is not that of the leadership t. */
 inline first_difference(t, i) {
     k_ = 1;
@@ -134,12 +147,6 @@ inline put(i, e) {
     length[i] = k_
 }
 
-inline forget_votes(c) {
-    for (p_ : 0 .. N - 1) {
-        vote_rank[c * N + p_] = 0
-    }
-}
-
 #ifdef NO_FENCE
 #define FENCE(i) unfenced[i] = unfenced[i] | BIT(term[i])
 #define REACHES(t, i) (term[i] == (t) && granted[i] == leader[t] || ((unfenced[i] >> (t)) & 1))
@@ -153,13 +160,7 @@ inline forget_votes(c) {
 /* c becomes a candidate of term t, which is at most one beyond what anybody has seen. */
 inline stand(c, t) {
     took = false;
-    n_ = 0;
-    for (p_ : 0 .. N - 1) {
-        if
-        :: term[p_] > n_ -> n_ = term[p_]
-        :: else
-        fi
-    }
+    newest_term();
     membership_of(c);
     if
     :: ALIVE(c) && role[c] != LEADER && t > term[c] && t <= n_ + 1 && IS_VOTER(c) ->
@@ -169,17 +170,17 @@ inline stand(c, t) {
         term[c] = t;
         voted[c] = true;
         granted[c] = ID(c);
-        STOOD(c, t);
-        forget_votes(c)
+        STOOD(c, t)
     :: else
     fi
 }
 
-/* v votes for c in term t: it shuts everybody else out, and says how its log ends. */
+/* v votes for c in term t: it shuts everybody else out, and says how its log ends. A leader that lays down its
+ * office votes for its successor in the next term before that one stands. */
 inline vote(v, c, t) {
     took = false;
     if
-    :: ALIVE(v) && v != c && role[v] != LEADER && SEEN_STANDING(c, t) &&
+    :: ALIVE(v) && v != c && role[v] != LEADER && (SEEN_STANDING(c, t) || leader[t - 1] == ID(v)) &&
        (t > term[v] || t == term[v] && !voted[v]) ->
         took = true;
         FENCE(v);
@@ -188,9 +189,10 @@ inline vote(v, c, t) {
         term[v] = t;
         voted[v] = true;
         granted[v] = ID(c);
-        forget_votes(v);
         if
-        :: role[c] == CANDIDATE && term[c] == t -> vote_rank[c * N + v] = rank_ + 1
+        :: t > term[c] || t == term[c] && role[c] == CANDIDATE ->
+            vote_term[c * N + v] = t;
+            vote_rank[c * N + v] = rank_
         :: else
         fi
     :: else
@@ -202,7 +204,7 @@ inline vote(v, c, t) {
 inline adopt(c, v, torn) {
     took = false;
     if
-    :: ALIVE(c) && ALIVE(v) && role[c] == CANDIDATE && vote_rank[c * N + v] != 0 && term[v] == term[c] &&
+    :: ALIVE(c) && ALIVE(v) && role[c] == CANDIDATE && HAS_VOTE(c, v) && term[v] == term[c] &&
        granted[v] == ID(c) ->
         rank_of(c);
         n_ = rank_;
@@ -234,7 +236,7 @@ inline lead(c) {
         s_ = BIT(c);
         for (p_ : 0 .. N - 1) {
             if
-            :: vote_rank[c * N + p_] != 0 && (COUNTS_WORSE || vote_rank[c * N + p_] <= rank_ + 1) ->
+            :: HAS_VOTE(c, p_) && (COUNTS_WORSE || vote_rank[c * N + p_] <= rank_) ->
                 s_ = s_ | BIT(p_)
             :: else
             fi
@@ -246,7 +248,6 @@ inline lead(c) {
             took = true;
             assert(leader[term[c]] == NOBODY); /* one leader per term */
             role[c] = LEADER;
-            forget_votes(c);
             leader[term[c]] = ID(c);
             for (k_ : 1 .. length[c]) {
                 POSTED(term[c], k_) = AT(c, k_)
@@ -279,24 +280,17 @@ inline follow(f, t) {
         fi;
         role[f] = FOLLOWER;
         term[f] = t;
-        granted[f] = leader[t];
-        forget_votes(f)
+        granted[f] = leader[t]
     :: else
     fi
 }
 
-/* A leader gives up; t is its own term, or a later one that it has seen. */
+/* A leader gives up, and may go on to a later term, which it has seen or which it hands over to a successor. */
 inline step_down(l, t) {
     took = false;
-    n_ = 0;
-    for (p_ : 0 .. N - 1) {
-        if
-        :: term[p_] > n_ -> n_ = term[p_]
-        :: else
-        fi
-    }
+    newest_term();
     if
-    :: ALIVE(l) && role[l] == LEADER && t >= term[l] && t <= n_ ->
+    :: ALIVE(l) && role[l] != CANDIDATE && leader[term[l]] == ID(l) && t >= term[l] && t <= n_ + 1 ->
         took = true;
         FENCE(l);
         if
@@ -417,6 +411,29 @@ inline know(f, k) {
     fi
 }
 
+/* f starts anew from a snapshot at `k`, which is committed. What stands behind it in its log stays there if the log
+ * leads through the snapshot. */
+inline install(f, k) {
+    took = false;
+    if
+    :: ALIVE(f) && role[f] == FOLLOWER && k > known[f] && k <= agreed ->
+        took = true;
+        if
+        :: length[f] < k || AT(f, k) != agreed_entry[k - 1] ->
+            k_ = known[f] + 1;
+            cut(f);
+            for (p_ : 1 .. k) {
+                AT(f, p_) = agreed_entry[p_ - 1]
+            }
+            length[f] = k
+        :: else
+        fi;
+        known[f] = k;
+        log_matching(f)
+    :: else
+    fi
+}
+
 /* ---- Membership ---- */
 
 /* Leader l writes membership m into the log, where it is in effect at once: one at a time, not before an entry of
@@ -452,7 +469,6 @@ inline lose_memory(i) {
     term[i] = 0;
     voted[i] = false;
     granted[i] = NOBODY;
-    forget_votes(i);
     lost = (AMNESIA_COUNTS -> lost : lost | BIT(i))
 }
 

@@ -41,11 +41,13 @@ enum { TRACE_REPLICAS = N, TRACE_TERMS = TERMS, TRACE_LENGTH = LEN, TRACE_MEMBER
 #define T_ACK        11
 #define T_COMMIT     12
 #define T_LOSE       13
+#define T_INSTALL    14
 
 int step = 0; /* the only state: there is but one way */
 
 /* The step as it stands in the trace. */
 hidden int kind_, self_, peer_, term_, index_, end_, number_;
+hidden int votes_next_; /* the one after it is its replica's vote in the same term */
 
 #define LOG_ENDS (length[self_] == index_ && (index_ == 0 || TERM_OF(AT(self_, index_)) == end_))
 #define REFUSE(why) c_code { trace_refuse(why); }
@@ -130,7 +132,14 @@ active proctype replay() {
             lead(self_);
             must()
 
-        :: kind_ == T_FOLLOW ->
+        :: kind_ == T_FOLLOW && number_ == 0 -> /* nobody */
+            if
+            :: term_ == term[self_] && role[self_] != LEADER
+            :: votes_next_ != 0 /* which is one step of the model */
+            :: else -> step_down(self_, term_); must()
+            fi
+
+        :: kind_ == T_FOLLOW && number_ == 1 ->
             if
             :: leader[term_] != ID(peer_) -> REFUSE("that is not the leader")
             :: else
@@ -194,6 +203,8 @@ active proctype replay() {
             :: else -> know(self_, index_)
             fi;
             must()
+
+        :: kind_ == T_INSTALL -> install(self_, index_)
 
         :: kind_ == T_LOSE -> lose_memory(self_)
         fi;

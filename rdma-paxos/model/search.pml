@@ -39,6 +39,7 @@
 #include "protocol.pml"
 
 byte crashes;
+hidden int next_;
 
 #if N == 3
 #define EACH_REPLICA(rule) rule(0) rule(1) rule(2)
@@ -62,9 +63,10 @@ byte crashes;
 
 /* The conditions before the arrows are part of the rules' own guards: they only save trying in vain. */
 #define STAND(t)     :: d_step { role[me] != LEADER && t > term[me] -> stand(me, t); tidy() }
-#define VOTE(c)      :: d_step { SEEN_STANDING(c, term[c]) && term[c] >= term[me] && me != c -> vote(me, c, term[c]); tidy() }
-#define ADOPT(v)     :: d_step { vote_rank[me * N + v] != 0 -> adopt(me, v, false); tidy() } \
-                     :: d_step { vote_rank[me * N + v] != 0 -> adopt(me, v, true); tidy() }
+#define VOTE(c)      :: d_step { SEEN_STANDING(c, term[c]) && term[c] >= term[me] && me != c -> vote(me, c, term[c]); tidy() } HAND_OVER(c)
+#define HAND_OVER(c) :: d_step { role[me] == FOLLOWER && leader[term[me]] == ID(me) && term[me] < TERMS && me != c -> next_ = term[me] + 1; vote(me, c, next_); tidy() }
+#define ADOPT(v)     :: d_step { HAS_VOTE(me, v) -> adopt(me, v, false); tidy() } \
+                     :: d_step { HAS_VOTE(me, v) -> adopt(me, v, true); tidy() }
 #define FOLLOW(t)    :: d_step { t >= term[me] && LEADS(t) -> follow(me, t); tidy() }
 #define LAND(t)      :: d_step { leader[t] != NOBODY && REACHES(t, me) -> land(t, me, false); tidy() } \
                      :: d_step { LEADS(t) && REACHES(t, me) && acked[t * N + me] < written[t] -> complete(t, me, k_ - 1 /* all of it */); tidy() } TEAR(t)
@@ -75,13 +77,24 @@ byte crashes;
 #define TEAR(t)      :: d_step { leader[t] != NOBODY && REACHES(t, me) && length[me] > 0 -> land(t, me, true); tidy() }
 #define KNOW(k)      :: d_step { role[me] != LEADER && k <= length[me] && k > known[me] && k <= agreed -> know(me, k); tidy() }
 #endif
-#define COMMIT(k)    :: d_step { role[me] == LEADER && k <= length[me] && k > committed[term[me]] -> commit(me, k); tidy() } KNOW(k)
+#define COMMIT(k)    :: d_step { role[me] == LEADER && k <= length[me] && k > committed[term[me]] -> commit(me, k); tidy() } KNOW(k) INSTALL(k)
+#define INSTALL(k)   :: d_step { role[me] == FOLLOWER && k > known[me] && k <= agreed -> install(me, k); tidy() }
 
 /* Forgets what no rule can ask for any more, so that states which differ in nothing else are one. */
 inline tidy() {
+    for (p_ : 0 .. N * N - 1) {
+        n_ = p_ / N;
+        if
+        :: term[n_] > vote_term[p_] || term[n_] == vote_term[p_] && role[n_] != CANDIDATE ->
+            vote_term[p_] = 0;
+            vote_rank[p_] = 0
+        :: else
+        fi
+    }
     for (p_ : 0 .. N - 1) {
         if
-        :: granted[p_] != NOBODY && leader[term[p_]] != granted[p_] && !SEEN_STANDING(granted[p_] - 1, term[p_]) ->
+        :: granted[p_] != NOBODY && leader[term[p_]] != granted[p_] && !SEEN_STANDING(granted[p_] - 1, term[p_]) &&
+           term[granted[p_] - 1] >= term[p_] ->
             granted[p_] = NOBODY
         :: else
         fi

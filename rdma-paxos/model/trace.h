@@ -5,7 +5,7 @@
  *   kind self peer term index entry_term number
  *
  * `self` and `peer` are replicas of the model, one for each incarnation, counted from 0; what a kind does not need
- * is 0. A line that begins with '#' is a remark; the last one ("# end") says that the trace is complete. Included
+ * is 0; the number says which membership, or, when a replica follows, whether it follows anybody. A line that begins with '#' is a remark; the last one ("# end") says that the trace is complete. Included
  * into the program that Spin writes.
  */
 #include <errno.h>
@@ -13,10 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACE_KINDS = 14 };
+enum { TRACE_KINDS = 15 };
 static const char *const trace_kinds[TRACE_KINDS] = {
 	"membership", "stand", "vote", "adopt", "lead", "follow", "step_down",
 	"append", "change", "configure", "hold", "ack", "commit", "lose",
+	"install",
 };
 
 struct trace_step {
@@ -91,6 +92,8 @@ static void trace_take(int at)
 	index_ = step->index;
 	end_ = step->end;
 	number_ = step->number;
+	votes_next_ = at + 1 < trace_count && !strcmp(trace_kinds[step[1].kind], "vote") && step[1].self == step->self &&
+		      step[1].term == step->term;
 }
 
 static void trace_show(int i)

@@ -55,7 +55,18 @@ push_file() {
     build/bin/host-exec "$LAB" "ctl$1" sh -ec 'mkdir -p "$(dirname "$1")"; cat > "$1.new"; chmod "$2" "$1.new"; mv "$1.new" "$1"' sh "$destination" "$(stat -L -c %a "$2")" < "$2"
 }
 
-# Prints a folder that holds, in the layout of a host, what was built here: daemon, commands, tools, their libraries.
+# The cluster key of all hosts of all labs of this tree: made once, readable by its owner alone, as on real hosts.
+cluster_key=$PWD/build/lab/cluster.key
+make_cluster_key() {
+    local new
+    [[ ! -s $cluster_key ]] || return 0
+    new=$(mktemp "$cluster_key.XXXXXX") # mode 0600; renamed, for another lab may be at it
+    head -c 32 /dev/urandom > "$new"
+    mv "$new" "$cluster_key"
+}
+
+# Prints a folder that holds, in the layout of a host, what was built here: daemon, commands, tools, their libraries;
+# and the cluster key.
 stage_programs() {
     local stage program name library
     stage=$(mktemp -d "$run/stage.XXXXXX")
@@ -74,6 +85,8 @@ stage_programs() {
         done < <(ldd "$program" 2> /dev/null | grep -o '/[^ ]*')
     done
     [[ ! -e $stage/usr/bin/tripod ]] || ln -s /usr/bin/tripod "$stage/usr/lib/xen/bin/xl-tripod"
+    make_cluster_key
+    install -m 600 "$cluster_key" "$stage/etc/xen/tripod.key"
     echo "$stage"
 }
 

@@ -71,6 +71,8 @@ TEST(Config, MistakesAreNamedWithTheirLine) {
     EXPECT_EQ(message_of("heartbeat_ms=[1]\n"), "t.conf:1: \"heartbeat_ms\" is not a number");
     EXPECT_EQ(message_of("socket=\"tripodd.sock\"\n"),
               "t.conf:1: \"socket\" is \"tripodd.sock\", not an absolute path");
+    EXPECT_EQ(message_of("cluster_key_file=\"tripod.key\"\n"),
+              "t.conf:1: \"cluster_key_file\" is \"tripod.key\", not an absolute path");
     EXPECT_EQ(message_of("log_level=\"loud\"\n"),
               "t.conf:1: \"log_level\" is \"loud\", not error, warning, info or debug");
     EXPECT_EQ(message_of("peers=[\"h2\"]\n"), "t.conf:1: \"peers\" has the entry \"h2\", not NAME=ADDRESS");
@@ -100,13 +102,14 @@ TEST(Config, TheSampleShowsTheDefaults) {
             active << line.substr(1) << "\n";
             keys++;
         }
-    EXPECT_EQ(keys, 14);
+    EXPECT_EQ(keys, 15);
     auto c = parse_config(active.str(), "sample");
     ASSERT_TRUE(c) << c.error().message;
     const Config d;
     EXPECT_EQ(c->listen_address, d.listen_address);
     EXPECT_EQ(c->listen_port, d.listen_port);
     EXPECT_EQ(c->rdma_device, d.rdma_device);
+    EXPECT_EQ(c->cluster_key_file, d.cluster_key_file);
     EXPECT_EQ(c->peers, d.peers);
     EXPECT_EQ(c->heartbeat, d.heartbeat);
     EXPECT_EQ(c->election_min, d.election_min);

@@ -26,6 +26,7 @@ struct TestMember final : Listener {
         return true;
     }
     void on_role(Role role, Term term) override { roles.emplace_back(role, term); }
+    void on_failure(const Error& error) override { failure = error; }
     void on_lagging(ReplicaId peer) override { lagging.push_back(peer); }
 
     ReplicaId id;
@@ -35,6 +36,7 @@ struct TestMember final : Listener {
     std::vector<std::pair<Index, std::string>> applied;
     std::vector<std::pair<Role, Term>> roles;
     std::vector<ReplicaId> lagging; ///< as told, in order
+    std::optional<Error> failure;
     bool busy = false;
     bool stopped = false;
 };
@@ -76,10 +78,13 @@ class ReplicaTest : public testing::Test {
             config.members.push_back(config.self); // those who may know the group, and itself
         member.fabric = network_.make_fabric(member.id, memory_layout(config.ring_bytes));
         member.rendezvous = network_.make_rendezvous(member.id);
-        auto replica = Replica::create(config, *member.fabric, *member.rendezvous, member);
+        auto replica =
+            Replica::create(config, *member.fabric, *member.rendezvous, member, storage_for(number), state_);
         ASSERT_TRUE(replica) << replica.error().what;
         member.replica = std::move(*replica);
     }
+
+    virtual Storage* storage_for(int) { return nullptr; }
 
     void kill(int number) {
         at(number).replica.reset();
@@ -128,6 +133,7 @@ class ReplicaTest : public testing::Test {
     sim::SimNetwork network_{1, calm()};
     std::vector<TestMember> members_;
     std::uint64_t lives_ = 0;
+    std::optional<SnapshotPoint> state_; ///< of the listener of the next one that is started
 };
 
 } // namespace rdma_paxos

@@ -434,9 +434,10 @@ TEST_F(BetweenTest, AWholeRecordedConversationIsWorthNothing) {
 TEST_F(BetweenTest, WhoFallsSilentIsLost) {
     connect();
     std::string told;
-    hub2_->on_rejection([&](Rejection reason, const std::string& text) {
-        EXPECT_EQ(reason, Rejection::lost);
-        told = text;
+    hub2_->on_rejection([&](const RejectionReport& report) {
+        EXPECT_EQ(report.reason, Rejection::lost);
+        EXPECT_EQ(report.host, "127.0.0.1");
+        told = report.text;
     });
     now_ += 6s;
     hub2_->poll(now_);
@@ -450,6 +451,7 @@ TEST_F(RendezvousTest, TwoWhoseKeysDifferBothSayWhoAndWhy) {
     auto hub1 = hub(cluster_key), hub2 = hub(other_key);
     auto r1 = join(*hub1, group_a, one, {{two, hub2->port()}});
     auto r2 = join(*hub2, group_a, two, {{one, hub1->port()}});
+    hub1->on_rejection([](const RejectionReport& report) { EXPECT_EQ(report.they_say, Rejection::wrong_key); });
     EXPECT_FALSE(exchange(*r1, two, message(1), *r2, one, 500));
     EXPECT_GE(hub1->stats().dialled, 2u) << "it goes on trying: the key file may be put right";
     EXPECT_EQ(hub1->stats().authenticated + hub2->stats().authenticated, 0u);

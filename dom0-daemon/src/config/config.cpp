@@ -146,6 +146,7 @@ const std::vector<Key>& keys() {
         {"listen", [](Reader& r) { return r.listen(); }},
         {"rdma_device", [](Reader& r) { return r.text("rdma_device", r.out.rdma_device, true); }},
         {"peers", [](Reader& r) { return r.peers(); }},
+        {"cluster_key_file", [](Reader& r) { return r.absolute_path("cluster_key_file", r.out.cluster_key_file); }},
         {"heartbeat_ms", [](Reader& r) { return r.duration("heartbeat_ms", r.out.heartbeat); }},
         {"election_min_ms", [](Reader& r) { return r.duration("election_min_ms", r.out.election_min); }},
         {"election_max_ms", [](Reader& r) { return r.duration("election_max_ms", r.out.election_max); }},

@@ -20,6 +20,7 @@ struct Config {
     std::uint16_t listen_port = 7480;
     std::string rdma_device;                  // empty: the first one
     std::map<std::string, std::string> peers; // host name to "address" or "address:port"; others go through DNS
+    std::string cluster_key_file = "/etc/xen/tripod.key"; // read once, at the daemon's start
     std::chrono::milliseconds heartbeat{20};
     std::chrono::milliseconds election_min{
         300}; // a primary silent for a random time between these two is taken for dead

@@ -63,7 +63,7 @@ void look_around(vm::Context& context) {
         log::warning("{}", bridge.error().message);
 }
 
-int serve(const Config& config) {
+int serve(const Config& config, const rdma_paxos::ClusterKey& key) {
     // Blocked before any thread exists, so that all signals come through the descriptor. SIGCHLD is libxl's own.
     sigset_t ends;
     sigemptyset(&ends);
@@ -78,7 +78,7 @@ int serve(const Config& config) {
 
     Events events;
     vm::Tasks tasks;
-    vm::Context context{config, events, tasks, random_instance(), {}, {}, {}, open_toolstack, open_domctl};
+    vm::Context context{config, events, tasks, key, random_instance(), {}, {}, {}, open_toolstack, open_domctl};
     look_around(context);
     daemon::Daemon daemon(context);
     if (context.xen_interface_version)
@@ -121,7 +121,7 @@ int main(int argc, char** argv) {
     std::string path = default_config_path;
     app.add_option("-c,--config", path, "configuration file")->capture_default_str();
     bool check = false;
-    app.add_flag("--check", check, "read the configuration, say whether it is right, and end");
+    app.add_flag("--check", check, "read configuration and cluster key, say whether they are right, and end");
     CLI11_PARSE(app, argc, argv);
     struct stat file {};
     // Every key has a default, so the file in its usual place may be missing; one that was named may not.
@@ -131,8 +131,13 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "tripodd: %s\n", config.error().message.c_str());
         return static_cast<int>(config.error().code);
     }
+    const auto key = rdma_paxos::ClusterKey::load(config->cluster_key_file);
+    if (!key) {
+        std::fprintf(stderr, "tripodd: %s\n", key.error().what.c_str());
+        return static_cast<int>(ErrorCode::bad_config);
+    }
     if (check)
         return 0;
     log::set_level(config->log_level);
-    return serve(*config);
+    return serve(*config, *key);
 }

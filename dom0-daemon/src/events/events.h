@@ -26,11 +26,13 @@ inline constexpr std::string_view protect_started = "protect_started"; // the ad
 inline constexpr std::string_view protected_ = "protected";            // every backup asked for follows the log
 inline constexpr std::string_view unprotected = "unprotected";
 inline constexpr std::string_view backup_lost = "backup_lost"; // detail: the host
-inline constexpr std::string_view diverged = "diverged";       // detail: host, index, thread, expected, found
-inline constexpr std::string_view detected = "detected";       // this backup takes the primary for dead
-inline constexpr std::string_view elected = "elected";         // this host leads the group; detail: the term
-inline constexpr std::string_view drained = "drained";         // every committed record is applied
-inline constexpr std::string_view live = "live";               // the VM runs on by itself here
+inline constexpr std::string_view peer_rejected =
+    "peer_rejected"; // a connection to the group was turned away, or turned this host away; detail: who and why
+inline constexpr std::string_view diverged = "diverged"; // detail: host, index, thread, expected, found
+inline constexpr std::string_view detected = "detected"; // this backup takes the primary for dead
+inline constexpr std::string_view elected = "elected";   // this host leads the group; detail: the term
+inline constexpr std::string_view drained = "drained";   // every committed record is applied
+inline constexpr std::string_view live = "live";         // the VM runs on by itself here
 inline constexpr std::string_view network_moved =
     "network_moved";                                 // its vif is on the real bridge, address announced
 inline constexpr std::string_view failed = "failed"; // an operation was given up; detail: why

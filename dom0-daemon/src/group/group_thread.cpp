@@ -22,11 +22,12 @@ std::chrono::nanoseconds monotonic_now() {
 
 GroupThread::GroupThread(std::string vm) : vm_(std::move(vm)), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-Result<std::unique_ptr<GroupThread>> GroupThread::open(std::string vm, const std::string& listen_address) {
+Result<std::unique_ptr<GroupThread>> GroupThread::open(std::string vm, const std::string& listen_address,
+                                                       const rdma_paxos::ClusterKey& key) {
     std::unique_ptr<GroupThread> thread(new GroupThread(std::move(vm)));
     if (!thread->wake_fd_)
         return fail(ErrorCode::other, "cannot make an eventfd");
-    auto hub = rdma_paxos::TcpRendezvousHub::listen({listen_address, 0});
+    auto hub = rdma_paxos::TcpRendezvousHub::listen({listen_address, 0}, key);
     if (!hub)
         return fail(ErrorCode::other, hub.error().what);
     thread->hub_ = std::move(*hub);
@@ -39,6 +40,15 @@ GroupThread::~GroupThread() {
 
 uint16_t GroupThread::port() const {
     return hub_->port();
+}
+
+void GroupThread::on_rejection(std::function<void(const std::string&)> tell) {
+    hub_->on_rejection([this, tell = std::move(tell)](const rdma_paxos::RejectionReport& report) {
+        if (notes_.worth_telling(report, monotonic_now()))
+            tell(report.text);
+        else
+            log::debug("{}: {}", vm_, report.text);
+    });
 }
 
 Result<void> GroupThread::start(const rdma_paxos::Config& config, const std::vector<Member>& members,

@@ -24,6 +24,7 @@
 #include "base/unique_fd.h"
 #include "group/fabric_factory.h"
 #include "group/paced_rendezvous.h"
+#include "group/rejection_notes.h"
 #include "replicate/pump.h"
 #include "xen/event_channel.h"
 
@@ -34,8 +35,9 @@ class GroupThread {
     // What the owner does after each round, on the thread: look, and hand long work to other threads.
     using Watch = std::function<void(rdma_paxos::Replica& replica, std::chrono::nanoseconds now)>;
 
-    // Opens the rendezvous on a free port of `listen_address`; no thread yet.
-    static Result<std::unique_ptr<GroupThread>> open(std::string vm, const std::string& listen_address);
+    // Opens the rendezvous on a free port of `listen_address`, for holders of `key`; no thread yet.
+    static Result<std::unique_ptr<GroupThread>> open(std::string vm, const std::string& listen_address,
+                                                     const rdma_paxos::ClusterKey& key);
     // stop()s.
     ~GroupThread();
     GroupThread(const GroupThread&) = delete;
@@ -43,6 +45,12 @@ class GroupThread {
 
     // Of the rendezvous, for the other members.
     uint16_t port() const;
+
+    // Told of connections that were turned away, as far as RejectionNotes finds them worth it. On the thread.
+    // Before start().
+    void on_rejection(std::function<void(const std::string& text)> tell);
+    // Of the rendezvous. On the thread (through run).
+    rdma_paxos::TcpRendezvousStats rendezvous_stats() const { return hub_->stats(); }
 
     // Makes the links and the replica, and starts the thread. Once. `pump` and `factory` outlive stop().
     Result<void> start(const rdma_paxos::Config& config, const std::vector<Member>& members, FabricFactory& factory,
@@ -68,6 +76,7 @@ class GroupThread {
     void wake();
 
     std::string vm_;
+    RejectionNotes notes_;
     std::unique_ptr<rdma_paxos::TcpRendezvousHub> hub_;
     std::unique_ptr<rdma_paxos::Fabric> fabric_;
     std::unique_ptr<PacedRendezvous> rendezvous_;

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include <rdma_paxos/cluster_key.h>
+
 #include "base/error.h"
 #include "config/config.h"
 #include "events/events.h"
@@ -22,6 +24,7 @@ struct Context {
     const Config& config;
     Events& events;
     Tasks& tasks;
+    rdma_paxos::ClusterKey cluster_key;
     std::string instance; // random per daemon start
 
     // What this host has. Looked up once: neither changes while the daemon runs.

@@ -52,7 +52,7 @@ Result<void> PrimaryVm::wait_for_leadership(Milliseconds timeout, Progress& prog
     const auto until = std::chrono::steady_clock::now() + timeout;
     while (true) {
         bool leads = false;
-        std::string missing;
+        std::string missing, turned_away;
         group_->run([&](rdma_paxos::Replica* replica) {
             leads = replica != nullptr && replica->role() == rdma_paxos::Role::leader;
             // All of them, though a majority would do: a link that never worked is better found now.
@@ -60,15 +60,19 @@ Result<void> PrimaryVm::wait_for_leadership(Milliseconds timeout, Progress& prog
                 if (replica != nullptr && member.id != self_ &&
                     !replica->peer(rdma_paxos::ReplicaId(member.id)).log_up)
                     missing += " " + member.host;
+            turned_away = group_->rendezvous_stats().last_rejection;
         });
         if (leads && missing.empty())
             return {};
         if (progress.cancelled())
             return fail(ErrorCode::cancelled, "cancelled");
         if (std::chrono::steady_clock::now() >= until)
-            return fail(ErrorCode::timed_out,
-                        leads ? "no RDMA connection to" + missing : "the group of " + name_ + " found no leader",
-                        "check the RDMA network between the hosts (rdma_device in tripod.conf)");
+            return fail(
+                ErrorCode::timed_out,
+                (leads ? "no RDMA connection to" + missing : "the group of " + name_ + " found no leader") +
+                    (turned_away.empty() ? "" : "; " + turned_away),
+                "check the RDMA network between the hosts (rdma_device in tripod.conf), and that all of them "
+                "have the same key (cluster_key_file)");
         std::this_thread::sleep_for(look_interval);
     }
 }

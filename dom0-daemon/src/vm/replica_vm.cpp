@@ -32,10 +32,11 @@ std::string ReplicaVm::host_of(rdma_paxos::ReplicaId id) const {
 }
 
 Result<void> ReplicaVm::open_group(const std::string& listen_address) {
-    auto group = group::GroupThread::open(name_, listen_address);
+    auto group = group::GroupThread::open(name_, listen_address, context_.cluster_key);
     if (!group)
         return tl::unexpected(group.error());
     group_ = std::move(*group);
+    group_->on_rejection([this](const std::string& text) { event(event::peer_rejected, text); });
     return {};
 }
 

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 
@@ -59,11 +60,19 @@ struct TcpRendezvousStats {
     std::uint64_t rejected(Rejection reason) const { return rejected_for[static_cast<std::size_t>(reason) - 1]; }
 };
 
+/// One connection that was closed, and why.
+struct RejectionReport {
+    Rejection reason{};
+    std::optional<Rejection> they_say; ///< of refused: what the other end says is wrong with us
+    std::string host; ///< of the other end, numeric; what a stranger's address is worth, this is worth
+    std::string text; ///< as TcpRendezvousStats::last_rejection
+};
+
 class TcpRendezvousHub {
   public:
-    /// Within poll(), once per rejected connection: why, and the same in words, with the address. Must not call
-    /// the hub.
-    using OnRejection = std::function<void(Rejection reason, const std::string& text)>;
+    /// Called within poll(), adopt() or when a connection makes room, once per rejected connection. A stranger
+    /// decides how often, up to the bound that poll() names. Must not call the hub.
+    using OnRejection = std::function<void(const RejectionReport&)>;
 
     /// Listens at `address` (port 0: any, see port()).
     static tl::expected<std::unique_ptr<TcpRendezvousHub>, Error> listen(const TcpAddress& address,

@@ -32,12 +32,18 @@ void Replica::Impl::begin_from_storage() {
                                         .membership = membership_});
         return;
     }
-    incarnation_ = found.state.incarnation;
     term_ = found.state.term;
-    voted_for_ = found.state.voted_for;
-    stored_state_ = found.state;
+    if (found.state_suspect) {
+        // It may have voted in a term that it has forgotten. So it is somebody else now, whom nobody counts on.
+        incarnation_ = name_memory(life_, false);
+        voted_for_ = config_.self;
+    } else if (found.state.incarnation != 0) { // else it said nothing to anybody yet
+        incarnation_ = found.state.incarnation;
+        voted_for_ = found.state.voted_for;
+        stored_state_ = found.state;
+    }
+    newcomer_ = incarnation_ % 2 == 0;
     suspect_ = found.suspect;
-    newcomer_ = found.base.membership.voters.empty();
     begin_from(found.base);
     recovering_ = true;
 }
@@ -83,8 +89,6 @@ void Replica::Impl::recover_some() {
         voted_for_ = config_.self;
     }
     suspect_term_ = term_;
-    // What a sound disk has kept had the right to be acknowledged; the newest term of its log need not be the
-    // present one, so it counts again once a leader of the present term has added to it.
     apply_committed();
     recount();
     reset_election_timer();
@@ -128,12 +132,33 @@ void Replica::Impl::check_storage() {
         durable_ = storing_[storing_done_++ % storing_.size()].end;
         rows_changed(); // the acknowledgement
     }
-    if (suspect_ && commit_.term > suspect_term_)
-        suspect_ = false; // a later leader's log holds all that was ever committed before, and ours is its
+    if (suspect_)
+        settle_suspicion();
     if (storage_->failure()) {
         failure_ = storage_->failure();
         listener_.on_failure(*failure_);
     }
+}
+
+// The log of a leader of our term, or a later one, holds all that was committed before, so all that we may have
+// lost. Once it is on our disk as far as it went when we first heard of that leader, we speak for it again.
+void Replica::Impl::settle_suspicion() {
+    const Peer* leader = find(leader_);
+    if (role_ == Role::leader)
+        suspect_until_ = term_start_.index;
+    else if (leader && leader->row.role == Role::leader && leader->row.term == term_ && term_ >= suspect_term_) {
+        if (suspect_until_ == Index() || suspect_leader_ != leader->life) {
+            suspect_until_ = leader->row.end_index;
+            suspect_leader_ = leader->life;
+        }
+    } else
+        return;
+    if (commit_.index < suspect_until_ || durable_.index < suspect_until_)
+        return;
+    suspect_ = false;
+    suspect_until_ = Index();
+    (void)storage_->store_repaired();
+    rows_changed();
 }
 
 // Hands over what has come since, in whole entries.

@@ -117,11 +117,16 @@ tl::expected<void, Error> check(const Config& config) {
 
 } // namespace
 
+std::uint64_t name_memory(std::uint64_t life, bool founding) {
+    const std::uint64_t name = mix(life) | 3;
+    return founding ? name : name - 1;
+}
+
 Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous, Listener& listener,
                     Storage* storage, const std::optional<SnapshotPoint>& state)
     : config_(config), fabric_(fabric), rendezvous_(rendezvous), listener_(listener), storage_(storage),
       salt_(genesis_check(config.group)), life_(mix(config.seed ^ mix(config.self.value())) | 1),
-      incarnation_(life_), random_(mix(life_)),
+      incarnation_(name_memory(life_, config.founding)), random_(mix(life_)),
       ring_(fabric.region(Region::log).subspan(ring_offset, config.ring_bytes), config.max_entry_bytes),
       cell_memory_(fabric.region(Region::log).first(sizeof(LeaderCell))),
       board_memory_(fabric.region(Region::board)), outbox_(fabric.region(Region::outbox)),
@@ -183,6 +188,9 @@ void Replica::Impl::tick(Nanoseconds now) {
     now_ = now;
     if (first) {
         born_ = now;
+        // Who was there before may have acknowledged a heartbeat a moment ago, and with it a lease.
+        if (storage_ && !storage_->recovered().fresh && !planted_bugs.forget_lease)
+            leader_heard_ = now;
         reset_election_timer();
         if (config_.initial_leader == config_.self)
             election_deadline_ = now;
@@ -251,6 +259,7 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     const Peer* peer = find(id);
     if (!peer)
         return status;
+    status.incarnation = peer->incarnation;
     status.alive = is_alive(*peer);
     status.board_up = peer->board.up();
     status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;

@@ -27,6 +27,9 @@
 
 namespace rdma_paxos {
 
+/// The name of the memory that a process begins with: odd if it was there when the group was founded.
+std::uint64_t name_memory(std::uint64_t life, bool founding);
+
 /// Long ago: before anything can have happened.
 inline constexpr Nanoseconds never = Nanoseconds::min() / 4;
 
@@ -222,6 +225,7 @@ class Replica::Impl {
     bool store_state();
     bool state_is_durable() const { return !storage_ || (state_gate_ <= durable_ticket_ && !failure_); }
     void check_storage();
+    void settle_suspicion();
     void forget_stored_tail();
 
     Config config_;
@@ -271,7 +275,7 @@ class Replica::Impl {
         Index index;
         Membership membership;
     };
-    bool newcomer_ = false;
+    bool newcomer_ = false;  ///< its memory is younger than the group
     bool dismissed_ = false; ///< a leader says that we are not a member
     Membership membership_;
     Membership committed_membership_;
@@ -343,6 +347,8 @@ class Replica::Impl {
     std::uint32_t storing_done_ = 0;
     bool suspect_ = false; ///< our disk lost what may have been acknowledged in suspect_term_ or before
     Term suspect_term_;
+    Index suspect_until_; ///< what we must hold again, by the word of the leader whose process is...
+    std::uint64_t suspect_leader_ = 0;
 };
 
 // True if `holds(peer)` does for a majority of every set that decides; we ourselves are taken to hold.

@@ -244,15 +244,25 @@ void Replica::Impl::send_entries(Peer& peer) {
         return;
     const std::uint64_t to = std::min(end_.position, peer.row.applied_position + ring_.size());
     while (peer.sent < to && peer.in_flight.size() < config_.max_in_flight) {
+        // What runs over the ring's end goes out in two pieces by one doorbell.
         const auto piece = ring_.piece(peer.sent, to, config_.max_write_bytes);
-        if (!fabric_.post_write(peer.id, Link::log, ring_offset + ring_.offset_of(peer.sent), piece,
-                                static_cast<WorkId>(Work::entries))) {
+        std::uint64_t sent = peer.sent + piece.size();
+        const std::uint64_t room = config_.max_write_bytes - piece.size();
+        const bool wraps = sent < to && ring_.offset_of(sent) == 0 && room > 0;
+        bool posted = fabric_.post_write(peer.id, Link::log, ring_offset + ring_.offset_of(peer.sent), piece,
+                                         static_cast<WorkId>(Work::entries), wraps);
+        if (posted && wraps) {
+            const auto rest = ring_.piece(sent, to, room);
+            posted = fabric_.post_write(peer.id, Link::log, ring_offset, rest, static_cast<WorkId>(Work::entries));
+            sent += rest.size();
+        }
+        if (!posted) {
             lose_log_link(peer);
             return;
         }
         ++counters_.log_writes;
-        peer.sent += piece.size();
-        peer.in_flight.push_back(peer.sent);
+        peer.sent = sent;
+        peer.in_flight.push_back(sent);
     }
     if (peer.sent == end_.position && newest_commit_in_log_ > commit_sent_) {
         commit_sent_ = newest_commit_in_log_;

@@ -28,7 +28,7 @@ struct Connection {
     using Stage = std::variant<AwaitingHello, AwaitingAnswer, AwaitingConfirm, Session>;
 
     OwnedFd fd;
-    std::string address; ///< of the other end, for people
+    TcpAddress address; ///< of the other end, for people
     FrameReader reader;
     std::vector<std::byte> out;
     Stage stage;
@@ -43,6 +43,6 @@ struct Connection {
 };
 
 /// What to tell an admin of a connection that was closed for this; `detail` may be empty.
-std::string describe(Rejection reason, const std::string& address, const std::string& detail);
+std::string describe(Rejection reason, const TcpAddress& address, const std::string& detail);
 
 } // namespace rdma_paxos

@@ -69,8 +69,8 @@ const char* sentence(Rejection reason) {
 
 } // namespace
 
-std::string describe(Rejection reason, const std::string& address, const std::string& detail) {
-    return fmt::format("peer {} {}{}{}", address, sentence(reason), detail.empty() ? "" : ": ", detail);
+std::string describe(Rejection reason, const TcpAddress& address, const std::string& detail) {
+    return fmt::format("peer {} {}{}{}", to_string(address), sentence(reason), detail.empty() ? "" : ": ", detail);
 }
 
 } // namespace rdma_paxos

@@ -101,17 +101,17 @@ std::string to_string(const TcpAddress& address) {
     return fmt::format("{}{}{}:{}", v6 ? "[" : "", address.host, v6 ? "]" : "", address.port);
 }
 
-std::string remote_address(int fd) {
+TcpAddress remote_address(int fd) {
     SocketAddress address;
     address.length = sizeof address.storage;
     char host[INET6_ADDRSTRLEN] = {};
     if (getpeername(fd, reinterpret_cast<sockaddr*>(&address.storage), &address.length) != 0)
-        return "?";
+        return {"?", 0};
     if (const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address.storage); v4->sin_family == AF_INET)
-        return to_string({inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host), ntohs(v4->sin_port)});
+        return {inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host), ntohs(v4->sin_port)};
     if (const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage); v6->sin6_family == AF_INET6)
-        return to_string({inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host), ntohs(v6->sin6_port)});
-    return "?";
+        return {inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host), ntohs(v6->sin6_port)};
+    return {"?", 0};
 }
 
 SocketState send_some(int fd, Bytes bytes, std::size_t& sent) {

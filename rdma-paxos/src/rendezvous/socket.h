@@ -45,7 +45,7 @@ void prepare_stream(int fd);
 /// "192.0.2.2:7000" or "[2001:db8::2]:7000".
 std::string to_string(const TcpAddress& address);
 /// Of the other end; "?" if there is none (any more).
-std::string remote_address(int fd);
+TcpAddress remote_address(int fd);
 
 enum class SocketState : std::uint8_t { ready, would_block, broken };
 

@@ -68,7 +68,8 @@ class Hub final : public TcpRendezvousHub {
     void take_refusal(Connection& connection, const Frame& frame);
     void write_to(Connection& connection);
     void mind_silence(Connection& connection);
-    void reject(Connection& connection, Rejection reason, const std::string& detail = {});
+    void reject(Connection& connection, Rejection reason, const std::string& detail = {},
+                std::optional<Rejection> they_say = std::nullopt);
     void refuse(Connection& connection, const FrameHeader& asked, Rejection reason, const std::string& detail);
     void close(Connection& connection);
     void sweep();
@@ -225,7 +226,7 @@ void Hub::dial(Membership& membership, ReplicaId id, PeerState& peer) {
         return;
     Connection& connection = connections_.emplace_back();
     connection.fd = std::move(*fd);
-    connection.address = to_string(peer.address);
+    connection.address = peer.address;
     connection.membership = &membership;
     connection.peer = id;
     connection.heard = now_;
@@ -236,14 +237,15 @@ void Hub::dial(Membership& membership, ReplicaId id, PeerState& peer) {
     ++stats_.dialled;
 }
 
-void Hub::reject(Connection& connection, Rejection reason, const std::string& detail) {
+void Hub::reject(Connection& connection, Rejection reason, const std::string& detail,
+                 std::optional<Rejection> they_say) {
     if (connection.broken)
         return;
     connection.broken = true;
     ++stats_.rejected_for[static_cast<std::size_t>(reason) - 1];
     stats_.last_rejection = describe(reason, connection.address, detail);
     if (on_rejection_)
-        on_rejection_(reason, stats_.last_rejection);
+        on_rejection_({reason, they_say, connection.address.host, stats_.last_rejection});
 }
 
 // One attempt to say why. What else the peer has sent is read away first, for a socket that is closed with bytes
@@ -323,17 +325,21 @@ void Hub::take_refusal(Connection& connection, const Frame& frame) {
     const auto reason = decode_refusal(frame);
     if (!reason)
         return reject(connection, Rejection::malformed);
+    std::string detail;
     switch (*reason) {
     case Rejection::wrong_key:
-        return reject(connection, Rejection::refused, "it says that we do not know its cluster key; the key files of the two differ");
+        detail = "it says that we do not know its cluster key; the key files of the two differ";
+        break;
     case Rejection::wrong_group:
-        return reject(connection, Rejection::refused, "it has no such group, or not yet");
+        detail = "it has no such group, or not yet";
+        break;
     case Rejection::unknown_peer:
-        return reject(connection, Rejection::refused, "it does not know this replica as a member of the group");
+        detail = "it does not know this replica as a member of the group";
+        break;
     default:
-        return reject(connection, Rejection::refused,
-                      fmt::format("it says that it speaks another version than {}", frame_version));
+        detail = fmt::format("it says that it speaks another version than {}", frame_version);
     }
+    reject(connection, Rejection::refused, detail, reason);
 }
 
 void Hub::take(Connection& connection, const Frame& frame) {

@@ -14,7 +14,7 @@ using Nodes = std::vector<std::unique_ptr<Node>>;
 
 class Budget {
   public:
-    explicit Budget(const Nodes& nodes) : nodes_(nodes) {}
+    Budget(const Nodes& nodes, std::size_t ring_bytes) : nodes_(nodes), ring_bytes_(ring_bytes) {}
 
     /// Its memory (of a volatile group) or its disk is there, as far as it ever was told, and it is that member.
     bool is_intact(const Member& member) const;
@@ -24,11 +24,15 @@ class Budget {
     bool can_lose(const Node& victim) const;
     bool suffices(const MemberSet& set, const Node* without) const;
 
+    /// Whether it could lead: who lacks more than others' logs still hold needs a state from somebody who leads.
+    bool is_fresh(const Node& node) const;
+
     /// The node who leads the newest term, if any does.
     Node* leader() const;
 
   private:
     const Nodes& nodes_;
+    std::size_t ring_bytes_;
 };
 
 } // namespace rdma_paxos::sim

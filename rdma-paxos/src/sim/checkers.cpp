@@ -85,8 +85,9 @@ void Checkers::read_log(const Replica& replica, ReplicaId id, const LogRing& rin
     const Index committed = replica.commit_index();
     const Index last = replica.last_index();
     Cursor at = it.known;
-    if (committed < at.index)
-        fail(now, fmt::format("{} takes back that {} is committed", id.value(), at.index.value()));
+    if (committed < it.committed)
+        fail(now, fmt::format("{} takes back that {} is committed", id.value(), it.committed.value()));
+    it.committed = committed;
     while (at.index < last) {
         auto entry = ring.read(at);
         // One that starts from its disk reads more than its ring holds at once.
@@ -185,7 +186,7 @@ void Checkers::on_apply(ReplicaId id, Index index, Term term, Bytes body, Nanose
 void Checkers::on_step(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds lease_until,
                        Nanoseconds now) {
     Watched& it = watched(id);
-    const bool same = replica.last_index() == it.last && replica.commit_index() == it.known.index;
+    const bool same = replica.last_index() == it.last && replica.commit_index() == it.committed;
     if (!same)
         read_log(replica, id, ring, now);
     if (replica.role() != Role::leader || now >= lease_until)

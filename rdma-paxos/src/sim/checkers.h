@@ -18,7 +18,8 @@ class Checkers {
   public:
     explicit Checkers(const GroupId& group) : genesis_{0, genesis_check(group), Index(), Term()} {}
 
-    /// A replica begins: where its log does, and up to which index its state is complete.
+    /// A replica begins: where the log that it shall be judged by does, and up to which index its state is
+    /// complete.
     void on_start(ReplicaId id, const Cursor& from, Index applied);
     /// It goes on from a state that it was given. `now` is always the simulation's time, the true one.
     void on_install(ReplicaId id, const SnapshotPoint& point, Nanoseconds now);
@@ -58,9 +59,8 @@ class Checkers {
     struct Watched {
         bool exists = false;
         Cursor known; ///< up to here its log was compared and is committed
-        Index last;   ///< its end, and the check there, when its log was last read
-        std::uint64_t last_check = 0;
-        std::uint64_t last_position = 0;
+        Index last;      ///< its end when its log was last read, ...
+        Index committed; ///< ... and up to where it said that it is committed
         Index last_applied;
         Nanoseconds promised_until = Nanoseconds::min(); ///< the latest lease that it ever announced ...
         Term promised_in;                                ///< ... and as leader of which term

@@ -69,6 +69,8 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
         const SnapshotPoint& base = storage_->recovered().base;
         if (base.index != Index())
             from = {base.position, base.check, base.index, base.term};
+        if (saved_ && saved_->point.index > from.index)
+            from = {saved_->point.position, saved_->point.check, saved_->point.index, saved_->point.term};
     }
     registers_ = saved_ ? saved_->registers : Registers{};
     applied_ = saved_ ? saved_->applied : Index();
@@ -89,10 +91,13 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
         founding_incarnation_ = incarnation_;
     if (abstains_ && replica_)
         replica_->abstain();
+    if (replica_)
+        observer_.on_start(*this, founding);
     resume();
 }
 
 void Node::crash() {
+    observer_.on_crash(*this);
     replica_.reset();
     storage_.reset();
     if (disk_)
@@ -120,7 +125,7 @@ void Node::abstain() {
 }
 
 void Node::install(const Saved& state) {
-    if (!runs())
+    if (!runs() || replica_->failure() || state.point.index <= replica_->applied_index())
         return;
     if (disk_)
         saved_ = state; // first of all: the log will not reach further back

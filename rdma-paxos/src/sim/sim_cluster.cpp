@@ -15,7 +15,7 @@ class Cluster final : public NodeObserver, public NetworkObserver {
   public:
     Cluster(std::uint64_t seed, const ScenarioOptions& options)
         : options_(options), scenario_(planted(draw_scenario(seed), options)), network_(seed, scenario_.network),
-          checkers_(scenario_.config.group), nodes_(make_nodes()), budget_(nodes_),
+          checkers_(scenario_.config.group), nodes_(make_nodes()), budget_(nodes_, scenario_.config.ring_bytes),
           workload_(scenario_, network_, nodes_, history_),
           operator_(scenario_, network_, nodes_, budget_, [this](ReplicaId id) { return make_node(id); }, tracer()),
           faults_(scenario_, options.only, network_, nodes_, operator_, budget_,
@@ -100,6 +100,14 @@ class Cluster final : public NodeObserver, public NetworkObserver {
     }
     void on_leader(Node& node) override { faults_.on_leader(node); }
     void on_lagging(Node& leader, ReplicaId peer) override { operator_.ship_state(leader, peer); }
+    void on_start(Node& node, bool founding) override {
+        if (options_.recorder)
+            options_.recorder->on_start(node.id(), founding, *node.replica());
+    }
+    void on_crash(Node& node) override {
+        if (options_.recorder)
+            options_.recorder->on_crash(node.id());
+    }
     void trace(const std::string& what) override {
         options_.trace(fmt::format("{:.6f} {}", std::chrono::duration<double>(network_.now()).count(), what));
     }

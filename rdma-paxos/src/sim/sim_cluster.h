@@ -4,6 +4,7 @@
 // that watch from outside after every step.
 #pragma once
 
+#include "checking/trace_recorder.h"
 #include "sim/scenario.h"
 
 #include <functional>
@@ -15,6 +16,7 @@ namespace rdma_paxos::sim {
 struct ScenarioOptions {
     /// Numbers of the faults of the plan that are to happen; none: all.
     std::optional<std::vector<std::size_t>> only;
+    checking::TraceRecorder* recorder = nullptr;          ///< told what the replicas do, for the model
     std::function<void(const std::string& line)> trace{}; ///< told what happens; empty: nobody
 
     // Planted mistakes of the fabric. See consensus/planted_bugs.h for those of the protocol.

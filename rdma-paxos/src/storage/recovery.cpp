@@ -235,7 +235,6 @@ class Judge {
             result_.void_from = expected_;
     }
 
-    // Everything in it is void.
     bool is_useless(const ScannedSegment& segment) const {
         return segment.batches.empty() || segment.batches.front().number >= result_.void_from;
     }
@@ -259,22 +258,19 @@ class Judge {
 
     void sort_out_segments() {
         const bool unclean = result_.damaged || result_.torn;
-        // Whatever goes, the next header must say what the headers of those that go said.
-        for (std::size_t at = segments_.size(); unclean && at-- > 0;)
-            if (is_useless(segments_[at]) && segments_[at].header)
-                result_.void_from = std::min(result_.void_from, segments_[at].header->void_from);
-        for (const ScannedSegment& segment : segments_) {
+        // From the end on: segments in which everything is void. The next header says what theirs said.
+        std::size_t useful = segments_.size();
+        while (unclean && useful > 0 && is_useless(segments_[useful - 1])) {
+            const ScannedSegment& segment = segments_[--useful];
+            if (segment.header)
+                result_.void_from = std::min(result_.void_from, segment.header->void_from);
+            const bool nothing_to_see = segment.batches.empty() && segment.stray == 0 && !segment.header_damaged;
+            (nothing_to_see ? result_.unused : result_.aside).push_back(segment.path);
+        }
+        for (std::size_t at = 0; at < useful; ++at) {
+            const ScannedSegment& segment = segments_[at];
             const bool is_damaged =
                 std::find(damaged_.begin(), damaged_.end(), segment.number) != damaged_.end() || segment.blank;
-            const bool useless = unclean && is_useless(segment);
-            if (useless && segment.batches.empty() && !is_damaged && segment.stray == 0) {
-                result_.unused.push_back(segment.path);
-                continue;
-            }
-            if (useless) {
-                result_.aside.push_back(segment.path);
-                continue;
-            }
             Recovery::Kept kept{
                 .number = segment.number, .path = segment.path, .log_end = 0, .damaged = is_damaged};
             for (const FoundBatch& batch : segment.batches)

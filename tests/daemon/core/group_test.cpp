@@ -21,11 +21,13 @@ using testing::FakePages;
 using testing::numbered_read;
 
 constexpr size_t ring_bytes = 64 * 1024;
+const rdma_paxos::ClusterKey test_key({std::byte{1}, std::byte{2}});
 
 // A host: pages that only its group's thread touches, the test included.
 struct Host {
     explicit Host(uint8_t number)
-        : id(number), pages(ring_bytes), backup(number), group(*group::GroupThread::open("test", "127.0.0.1")) {
+        : id(number), pages(ring_bytes), backup(number),
+          group(*group::GroupThread::open("test", "127.0.0.1", test_key)) {
         clock.sample(0ns, 0, 0ns);
         if (id == 1)
             primary = std::make_unique<replicate::PrimaryPump>(pages.memory(), channel, clock);

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Results as JSON (schema 2; times in microseconds), and as text.
+#pragma once
+
+#include "../bench/failover.h"
+#include "../bench/series.h"
+
+#include <nlohmann/json.hpp>
+
+namespace rdma_paxos::bench {
+
+/// p50, p99, p99.9, count, and `quantiles`: pairs of per cent and value, for drawing.
+nlohmann::json to_json(const Latencies& latencies);
+nlohmann::json to_json(const LatencyRow& row);
+nlohmann::json to_json(const ThroughputRow& row);
+nlohmann::json to_json(const CostRow& row);
+nlohmann::json to_json(const Failover& failover);
+const char* to_string(WaitMode mode);
+
+void print(const nlohmann::json& document);
+
+} // namespace rdma_paxos::bench

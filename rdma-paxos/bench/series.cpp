@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../bench/series.h"
+
+#include "../bench/allocations.h"
+
+#include <thread>
+#include <unistd.h>
+
+namespace rdma_paxos::bench {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Of the latencies of one measurement of throughput; later ones are not kept.
+constexpr std::size_t samples_max = 500'000;
+
+/// Processors may be shared with the followers: let them run, outside what is measured.
+void let_others_run(std::size_t round) {
+    if (round % 16 == 15)
+        std::this_thread::sleep_for(50us);
+}
+
+void await_commit(Station& station, WaitMode wait, Index index) {
+    Replica& replica = station.replica();
+    if (wait == WaitMode::spin) {
+        while (replica.commit_index() < index && replica.role() == Role::leader)
+            replica.tick(now());
+        return;
+    }
+    while (replica.commit_index() < index && replica.role() == Role::leader)
+        station.member->wait_until(replica.next_deadline());
+}
+
+/// From proposal to the moment when it is known to be committed; then waits, unmeasured, for the other followers.
+/// The tick before does what is due anyway: whoever polls all the time is not late with it.
+std::optional<Nanoseconds> commit_one(Station& station, WaitMode wait, Bytes body) {
+    Replica& replica = station.replica();
+    Nanoseconds begun{};
+    tl::expected<Index, ProposeError> index = tl::make_unexpected(ProposeError::log_full);
+    for (;;) {
+        replica.tick(now());
+        begun = now();
+        index = replica.propose(body);
+        if (index)
+            break;
+        if (index.error() != ProposeError::log_full)
+            return std::nullopt;
+        std::this_thread::sleep_for(50us); // a follower wants the processor, to apply what it has
+    }
+    replica.flush(begun);
+    await_commit(station, wait, *index);
+    const Nanoseconds taken = now() - begun;
+    if (replica.role() != Role::leader)
+        return std::nullopt;
+    station.drain();
+    return taken;
+}
+
+} // namespace
+
+std::optional<LatencyRow> measure_latency(Station& station, WaitMode wait, std::size_t payload,
+                                          std::size_t rounds) {
+    LatencyRow row;
+    row.payload = payload;
+    const std::vector<std::byte> body(payload, std::byte{0x5a});
+    const std::size_t entry_bytes = payload + 40;
+    const std::size_t warm_up = rounds / 10;
+    std::uint64_t writes = 0, doorbells = 0;
+    for (std::size_t round = 0; round < warm_up + rounds; ++round) {
+        const auto single = station.probe->single_write(64);
+        const auto fan_out = station.probe->fan_out(entry_bytes);
+        const auto log_fan_out = station.probe->log_fan_out(entry_bytes);
+        const std::uint64_t writes_before = station.replica().counters().log_writes;
+        const std::uint64_t doorbells_before = station.member->fabric().stats().doorbells;
+        const auto commit = commit_one(station, wait, body);
+        if (!single || !fan_out || !log_fan_out || !commit)
+            return std::nullopt;
+        if (round >= warm_up) {
+            writes += station.replica().counters().log_writes - writes_before;
+            doorbells += station.member->fabric().stats().doorbells - doorbells_before;
+            row.single.add(*single);
+            row.fan_out.add(*fan_out);
+            row.log_fan_out.add(*log_fan_out);
+            row.commit.add(*commit);
+        }
+        let_others_run(round);
+    }
+    row.writes_per_commit = double(writes) / double(rounds);
+    row.doorbells_per_commit = double(doorbells) / double(rounds);
+    return row;
+}
+
+std::optional<Latencies> measure_commits(Station& station, WaitMode wait, std::size_t payload, std::size_t rounds) {
+    Latencies commits;
+    const std::vector<std::byte> body(payload, std::byte{0x5a});
+    for (std::size_t round = 0; round < rounds; ++round) {
+        const auto commit = commit_one(station, wait, body);
+        if (!commit)
+            return std::nullopt;
+        commits.add(*commit);
+        let_others_run(round);
+    }
+    return commits;
+}
+
+std::optional<ThroughputRow> measure_throughput(Station& station, WaitMode wait, std::size_t payload,
+                                                std::size_t depth, Nanoseconds duration) {
+    ThroughputRow row;
+    row.payload = payload;
+    row.depth = depth;
+    Replica& replica = station.replica();
+    const std::vector<std::byte> body(payload, std::byte{0x5a});
+    std::vector<Nanoseconds> proposed(depth); // by index, a ring
+    row.commit.reserve(samples_max);
+    station.drain();
+    const std::uint64_t writes_before = replica.counters().log_writes;
+    const Index first = replica.last_index();
+    Index committed = first;
+    const Nanoseconds begun = now();
+    const Nanoseconds end = begun + duration;
+    Nanoseconds time = begun;
+    while (replica.role() == Role::leader) {
+        bool any = false;
+        while (time < end && replica.last_index().value() - committed.value() < depth) {
+            const auto index = replica.propose(body);
+            if (!index)
+                break; // a follower has not applied enough: it wants the processor
+            proposed[index->value() % depth] = time;
+            any = true;
+        }
+        if (any)
+            replica.flush(time);
+        if (time >= end && committed == replica.last_index())
+            break;
+        if (any || wait == WaitMode::spin)
+            replica.tick(time);
+        else
+            station.member->wait_until(replica.next_deadline());
+        time = now();
+        while (committed < replica.commit_index()) {
+            committed = committed.next();
+            if (row.commit.count() < samples_max)
+                row.commit.add(time - proposed[committed.value() % depth]);
+        }
+    }
+    if (replica.role() != Role::leader)
+        return std::nullopt;
+    const auto count = double(committed.value() - first.value());
+    row.entries_per_s = count / std::chrono::duration<double>(now() - begun).count();
+    row.writes_per_commit = double(replica.counters().log_writes - writes_before) / count;
+    return row;
+}
+
+std::optional<CostRow> measure_cost(Station& station, std::size_t payload, std::size_t commits) {
+    CostRow row;
+    row.commits = commits;
+    Replica& replica = station.replica();
+    const std::vector<std::byte> body(payload, std::byte{0x5a});
+    station.drain();
+    const std::uint64_t writes_before = replica.counters().log_writes;
+    const FabricStats before = station.member->fabric().stats();
+    (void)getpgid(begin_mark);
+    const std::uint64_t allocations_before = allocations_of_this_thread();
+    for (std::size_t i = 0; i < commits;) {
+        const Nanoseconds time = now();
+        const auto index = replica.propose(body);
+        if (!index && index.error() != ProposeError::log_full)
+            return std::nullopt;
+        replica.flush(time);
+        do
+            replica.tick(now());
+        while (index && replica.commit_index() < *index && replica.role() == Role::leader);
+        if (replica.role() != Role::leader)
+            return std::nullopt;
+        i += index.has_value();
+    }
+    row.allocations = allocations_of_this_thread() - allocations_before;
+    (void)getpgid(end_mark);
+    const FabricStats after = station.member->fabric().stats();
+    row.writes_per_commit = double(replica.counters().log_writes - writes_before) / double(commits);
+    row.work_requests_per_commit = double(after.work_requests - before.work_requests) / double(commits);
+    row.doorbells_per_commit = double(after.doorbells - before.doorbells) / double(commits);
+    return row;
+}
+
+} // namespace rdma_paxos::bench

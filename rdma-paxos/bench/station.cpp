@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../bench/station.h"
+
+#include <cstring>
+#include <fmt/format.h>
+#include <sched.h>
+
+namespace rdma_paxos::bench {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::string_view command_mark = "\x01rdma-paxos-bench: ";
+
+} // namespace
+
+bool Watcher::on_commit(Index, Term, Bytes body) {
+    const std::string_view text(reinterpret_cast<const char*>(body.data()), body.size());
+    if (!text.starts_with(command_mark))
+        return true;
+    const std::string_view what = text.substr(command_mark.size());
+    stop |= what == "stop 0";
+    die |= what == fmt::format("die {}", self_);
+    return true;
+}
+
+void Watcher::on_role(Role role, Term) {
+    if (role == Role::candidate)
+        candidate_at = tick_begun;
+    if (role == Role::leader)
+        leader_at = now();
+}
+
+tl::expected<std::unique_ptr<Station>, Error> Station::open(const MemberOptions& options) {
+    auto station = std::make_unique<Station>(options.id);
+    auto member = Member::create(options, station->watcher);
+    if (!member)
+        return tl::make_unexpected(member.error());
+    station->member = std::move(*member);
+    auto links = station->member->more_links(Probe::layout(), "probes");
+    if (!links)
+        return tl::make_unexpected(links.error());
+    station->probe_fabric = std::move(links->fabric);
+    station->probe_rendezvous = std::move(links->rendezvous);
+    station->probe =
+        std::make_unique<Probe>(*station->probe_fabric, *station->probe_rendezvous,
+                                ReplicaId(static_cast<std::uint8_t>(options.id)), station->member->others());
+    return station;
+}
+
+std::atomic<bool> Station::abandoned{false};
+
+void Station::tick() {
+    watcher.tick_begun = now();
+    replica().tick(watcher.tick_begun);
+}
+
+tl::expected<void, Error> Station::gather() {
+    const Nanoseconds limit = now() + 60s;
+    const auto complete = [&] {
+        if (replica().role() != Role::leader || !probe->ready())
+            return false;
+        for (const ReplicaId id : member->others())
+            if (!replica().peer(id).log_up)
+                return false;
+        return true;
+    };
+    while (!complete()) {
+        tick();
+        probe->keep_links();
+        member->wait_until(replica().next_deadline());
+        if (now() > limit)
+            return tl::make_unexpected(
+                Error{fmt::format("the group did not come together within a minute: this member is {}, probes {}",
+                                  to_string(replica().role()), probe->ready() ? "connected" : "not connected")});
+    }
+    return {};
+}
+
+void Station::drain() {
+    const Index last = replica().last_index();
+    const auto all_have_it = [&] {
+        for (const ReplicaId id : member->others()) {
+            const PeerStatus peer = replica().peer(id);
+            if (peer.log_up && peer.acked < last)
+                return false;
+        }
+        return replica().commit_index() >= last;
+    };
+    while (replica().role() == Role::leader && !all_have_it())
+        replica().tick(now());
+}
+
+void Station::command(std::string_view what, unsigned member_id) {
+    const std::string text = fmt::format("{}{} {}", command_mark, what, member_id);
+    const auto accepted = [&] { return replica().propose(std::as_bytes(std::span(text))).has_value(); };
+    for (const Nanoseconds end = now() + 10s; !accepted() && now() < end;) {
+        tick();
+        member->wait_until(now() + 1ms);
+    }
+    for (const Nanoseconds end = now() + 400ms; now() < end;) {
+        tick();
+        member->wait_until(replica().next_deadline());
+    }
+}
+
+bool Station::follow() {
+    Nanoseconds leave = Nanoseconds::max();
+    while (now() < leave && !abandoned) {
+        tick();
+        probe->keep_links();
+        if (watcher.die) {
+            vanish();
+            return false;
+        }
+        if (replica().role() == Role::leader)
+            return false;
+        if (watcher.stop && leave == Nanoseconds::max())
+            leave = now() + 500ms; // the leader must hear that we have it
+        watcher.tick_begun = now();
+        member->wait_until(std::min(replica().next_deadline(), now() + 50ms));
+    }
+    return true;
+}
+
+void Station::vanish() {
+    for (const ReplicaId id : member->others())
+        for (const Link link : {Link::log, Link::board})
+            for (Fabric* fabric : {&member->fabric(), probe_fabric.get()})
+                while (!fabric->reset(id, link))
+                    sched_yield();
+}
+
+} // namespace rdma_paxos::bench

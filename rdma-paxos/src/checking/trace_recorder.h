@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writes what the replicas of one group do as a trace for rdma-paxos/model (the format: trace.h there).
+#pragma once
+
+#include "rdma_paxos/replica.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rdma_paxos::checking {
+
+/// Of one group whose replicas all run on one thread, so that the order of calls is the order of events. Replicas
+/// that keep their log on disk are outside the model, and so are more than `lives_max` lives.
+class TraceRecorder {
+  public:
+    static constexpr std::size_t lives_max = 24;
+
+    /// `voters` found the group.
+    explicit TraceRecorder(std::vector<ReplicaId> voters);
+    ~TraceRecorder();
+    TraceRecorder(const TraceRecorder&) = delete;
+    TraceRecorder& operator=(const TraceRecorder&) = delete;
+
+    /// Observes `replica` from its birth (before its first tick) until on_crash() or the recorder's end.
+    void on_start(ReplicaId id, bool founding, Replica& replica);
+    /// Its memory is about to be lost. The trace does not tell: who never does anything again, and comes back as
+    /// somebody else, cannot be told from one that is stopped. Writes that landed before may be counted later.
+    void on_crash(ReplicaId id);
+
+    /// The whole trace so far, complete.
+    std::string text();
+    /// Why this run cannot be told to the model; empty: it can.
+    const std::string& unfit() const { return unfit_; }
+
+  private:
+    struct Step {
+        const char* kind;
+        int self;
+        int peer;
+        std::uint64_t term;
+        std::uint64_t index;
+        std::uint64_t entry_term;
+        int number;
+    };
+    struct Life;
+
+    void on_transition(Life& life, const Transition& transition);
+    void tell(const Step& step);
+    void tell_acknowledgements(const Life& leader, const Transition& commit);
+    void tell_change(Life& life, const Transition& transition, int number);
+    void tell_install(const Transition& transition, int life);
+    void flush();
+    int number_of(const Membership& membership);
+    int life_of(const Member& member);
+    int life_of(ReplicaId id) const;
+    std::uint64_t lives_of(const MemberSet& set);
+
+    std::vector<ReplicaId> voters_;
+    std::vector<std::unique_ptr<Life>> lives_;
+    std::map<ReplicaId, int> present_; ///< the life of each id that goes on
+    std::map<std::string, int> memberships_;
+    std::vector<Step> run_; ///< the newest steps, all of one replica
+    std::string text_;
+    std::string unfit_;
+};
+
+} // namespace rdma_paxos::checking

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A group whose log is on disk: real files, simulated network. Restart of one, of all, damage, a full disk.
+#include "rdma_paxos/file_storage.h"
+#include "replica_fixture.h"
+#include "storage/file_storage_impl.h"
+#include "storage_fake_disk.h"
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <unistd.h>
+
+namespace rdma_paxos {
+namespace {
+
+class DurabilityTest : public ReplicaTest {
+  protected:
+    DurabilityTest() {
+        base_ = std::filesystem::temp_directory_path() / ("rdma-paxos-durability-" + std::to_string(getpid()));
+        std::filesystem::remove_all(base_);
+    }
+    ~DurabilityTest() override {
+        for (TestMember& member : members_)
+            member.replica.reset();
+        for (auto& storage : storages_)
+            storage.reset();
+        std::filesystem::remove_all(base_);
+    }
+
+    std::string folder(int number) const { return (base_ / std::to_string(number)).string(); }
+
+    Storage* storage_for(int number) override {
+        auto& storage = storages_[static_cast<std::size_t>(number)];
+        storage.reset();
+        std::filesystem::create_directories(base_);
+        auto opened = open_file_storage({.folder = folder(number),
+                                         .group = config_.group,
+                                         .self = ReplicaId(static_cast<std::uint8_t>(number)),
+                                         .segment_bytes = 64 << 10,
+                                         .queue_bytes = 256 << 10});
+        EXPECT_TRUE(opened) << opened.error().what;
+        if (opened)
+            storage = std::move(*opened);
+        return storage.get();
+    }
+
+    void kill(int number) {
+        ReplicaTest::kill(number);
+        storages_[static_cast<std::size_t>(number)].reset();
+    }
+
+    /// The disks are real, the clock is not: it goes slowly enough for them.
+    template <class Condition>
+    bool until(Condition condition) {
+        for (int i = 0; i < 4000; ++i) {
+            if (condition())
+                return true;
+            run(500us);
+            std::this_thread::sleep_for(500us);
+        }
+        return false;
+    }
+    bool all_have(std::size_t count) {
+        return until([&] {
+            return std::all_of(members_.begin(), members_.end(), [&](const TestMember& member) {
+                return !member.replica || member.stopped || member.applied.size() >= count;
+            });
+        });
+    }
+    bool somebody_leads() {
+        return until([&] {
+            return std::any_of(members_.begin(), members_.end(), [](const TestMember& member) {
+                return member.replica && !member.stopped && member.replica->role() == Role::leader;
+            });
+        });
+    }
+
+    void propose(int count) {
+        ASSERT_TRUE(somebody_leads());
+        TestMember* one = leader();
+        ASSERT_TRUE(one);
+        for (int i = 0; i < count; ++i) {
+            ASSERT_TRUE(until([&] {
+                return one->replica->propose(bytes_of(std::to_string(proposed_) + std::string(50, '.')))
+                    .has_value();
+            }));
+            ++proposed_;
+        }
+        one->replica->flush(network_.now());
+    }
+
+    std::filesystem::path base_;
+    std::array<std::unique_ptr<Storage>, 9> storages_;
+    int proposed_ = 0;
+};
+
+TEST_F(DurabilityTest, NothingIsCommittedBeforeItIsOnAMajoritysDisks) {
+    found(3);
+    ASSERT_TRUE(somebody_leads());
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("x")));
+    at(1).replica->flush(network_.now());
+    ASSERT_TRUE(all_have(1));
+    std::size_t holders = 0;
+    for (const int each : {1, 2, 3})
+        holders += storages_[static_cast<std::size_t>(each)]->durable() > 0;
+    EXPECT_GE(holders, 2u);
+}
+
+TEST_F(DurabilityTest, OneComesBackAndGoesOnAsTheSameMember) {
+    found(3);
+    propose(100);
+    ASSERT_TRUE(all_have(100));
+    const auto incarnation = at(3).replica->incarnation();
+    kill(3);
+    propose(50);
+    ASSERT_TRUE(all_have(150));
+    start(3, true);
+    ASSERT_TRUE(all_have(150));
+    EXPECT_EQ(at(3).replica->incarnation(), incarnation);
+    EXPECT_EQ(texts(at(3)), texts(at(1)));
+    kill(2);
+    propose(10);
+    EXPECT_TRUE(all_have(160)) << "it counts";
+}
+
+TEST_F(DurabilityTest, AllComeBackWithAllThatWasCommitted) {
+    found(3);
+    propose(500); // many segments, many times around the ring
+    ASSERT_TRUE(all_have(500));
+    const auto before = texts(at(1));
+    for (int round = 0; round < 3; ++round) {
+        for (const int each : {1, 2, 3})
+            kill(each);
+        config_.initial_leader = nobody;
+        for (const int each : {1, 2, 3})
+            start(each, true);
+        propose(1);
+        ASSERT_TRUE(all_have(501 + static_cast<std::size_t>(round)));
+        for (const int each : {1, 2, 3}) {
+            const auto now = texts(at(each));
+            EXPECT_TRUE(std::equal(before.begin(), before.end(), now.begin()));
+        }
+    }
+}
+
+TEST_F(DurabilityTest, ARottenLogIsRepairedFromThePeers) {
+    found(3);
+    propose(200);
+    ASSERT_TRUE(all_have(200));
+    for (const int each : {1, 2, 3})
+        kill(each);
+    // Turn a bit in the middle of what the third has stored.
+    std::filesystem::path victim;
+    for (const auto& file : std::filesystem::directory_iterator(folder(3)))
+        if (file.is_regular_file() && file.file_size() > 4096 && (victim.empty() || file.path() < victim))
+            victim = file.path();
+    ASSERT_FALSE(victim.empty());
+    {
+        std::fstream file(victim, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekg(9000);
+        const char turned = static_cast<char>(file.get() ^ 0x10);
+        file.seekp(9000);
+        file.put(turned);
+    }
+    config_.initial_leader = nobody;
+    for (const int each : {1, 3}) // the rotten one's word alone is not enough, ...
+        start(each, true);
+    EXPECT_TRUE(storages_[3]->recovered().suspect) << storages_[3]->recovered().report;
+    for (int i = 0; i < 200; ++i) {
+        run(1ms);
+        std::this_thread::sleep_for(200us);
+        EXPECT_NE(at(1).replica->role(), Role::leader);
+        EXPECT_NE(at(3).replica->role(), Role::leader);
+    }
+    start(2, true); // ... with the third one it is
+    propose(1);
+    ASSERT_TRUE(all_have(201));
+    EXPECT_EQ(texts(at(3)), texts(at(1)));
+    kill(3);
+    start(3, true);
+    EXPECT_FALSE(storages_[3]->recovered().suspect) << "repaired";
+}
+
+class FailingDiskTest : public ReplicaTest {
+  protected:
+    Storage* storage_for(int number) override {
+        const auto slot = static_cast<std::size_t>(number);
+        auto opened = open_file_storage({.folder = "/log",
+                                         .group = config_.group,
+                                         .self = ReplicaId(static_cast<std::uint8_t>(number)),
+                                         .segment_bytes = 64 << 10,
+                                         .queue_bytes = 256 << 10},
+                                        disks_[slot]);
+        EXPECT_TRUE(opened) << opened.error().what;
+        storages_[slot] = std::move(*opened);
+        return storages_[slot].get();
+    }
+    ~FailingDiskTest() override {
+        for (TestMember& member : members_)
+            member.replica.reset();
+    }
+    template <class Condition>
+    bool until(Condition condition) {
+        for (int i = 0; i < 4000 && !condition(); ++i) {
+            run(500us);
+            std::this_thread::sleep_for(500us);
+        }
+        return condition();
+    }
+    std::array<FakeDisk, 9> disks_;
+    std::array<std::unique_ptr<Storage>, 9> storages_;
+};
+
+TEST_F(FailingDiskTest, ALeaderWhoseDiskIsFullStepsDownAndTheOthersGoOn) {
+    found(3);
+    ASSERT_TRUE(until([&] { return at(1).replica->role() == Role::leader; }));
+    disks_[1].limit_space(0);
+    disks_[1].fail("pwrite", ENOSPC);
+    (void)at(1).replica->propose(bytes_of("the last straw"));
+    ASSERT_TRUE(until([&] { return at(1).failure.has_value(); }));
+    EXPECT_NE(at(1).failure->what.find("No space left"), std::string::npos) << at(1).failure->what;
+    ASSERT_TRUE(
+        until([&] { return at(2).replica->role() == Role::leader || at(3).replica->role() == Role::leader; }));
+    EXPECT_NE(at(1).replica->role(), Role::leader);
+    TestMember& next = at(2).replica->role() == Role::leader ? at(2) : at(3);
+    ASSERT_TRUE(next.replica->propose(bytes_of("goes on")));
+    EXPECT_TRUE(until([&] { return !next.applied.empty() && next.applied.back().second == "goes on"; }));
+}
+
+TEST_F(FailingDiskTest, AFollowerWhoseDiskFailsAcknowledgesNothingMore) {
+    found(3);
+    ASSERT_TRUE(
+        until([&] { return at(1).replica->role() == Role::leader && at(1).replica->commit_index() > Index(); }));
+    run(20ms);
+    for (const std::size_t each : {2u, 3u})
+        disks_[each].fail("pwrite", EIO);
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("nobody but the leader has this on disk")));
+    for (int i = 0; i < 100; ++i) {
+        run(500us);
+        std::this_thread::sleep_for(200us);
+    }
+    EXPECT_TRUE(at(1).applied.empty()) << "in three memories, on one disk: not committed";
+    EXPECT_TRUE(at(2).failure && at(3).failure);
+}
+
+TEST_F(DurabilityTest, AStateSavedByItsUserNeedNotBeReplayed) {
+    found(3);
+    propose(300);
+    ASSERT_TRUE(all_have(300));
+    const SnapshotPoint saved = at(2).replica->snapshot_point();
+    at(2).replica->snapshot_saved(saved);
+    propose(10);
+    ASSERT_TRUE(all_have(310));
+    kill(2);
+    state_ = saved;
+    start(2, true);
+    state_.reset();
+    ASSERT_TRUE(until([&] { return at(2).applied.size() >= 10; }));
+    run(20ms);
+    EXPECT_EQ(at(2).applied.size(), 10u) << "only what came behind it";
+    EXPECT_EQ(at(2).applied.front().first.value(), saved.index.value() + 1);
+}
+
+TEST_F(DurabilityTest, WithoutItsFilesAReplicaIsANewcomer) {
+    found(3);
+    propose(20);
+    ASSERT_TRUE(all_have(20));
+    kill(3);
+    std::filesystem::remove_all(folder(3));
+    start(3, false);
+    ASSERT_TRUE(until([&] { return at(1).replica->peer(ReplicaId(3)).replaced; }));
+    const std::vector<Member> same{{.id = ReplicaId(1)}, {.id = ReplicaId(2)}, {.id = ReplicaId(3)}};
+    ASSERT_TRUE(at(1).replica->change_membership(same));
+    ASSERT_TRUE(all_have(20));
+    ASSERT_TRUE(until([&] { return at(3).replica->role() == Role::follower; }));
+    const auto incarnation = at(3).replica->incarnation();
+    kill(3);
+    start(3, false);
+    EXPECT_EQ(at(3).replica->incarnation(), incarnation);
+    ASSERT_TRUE(all_have(20));
+    EXPECT_TRUE(until([&] { return at(3).replica->role() == Role::follower; })) << "a member across restarts";
+}
+
+} // namespace
+} // namespace rdma_paxos
