@@ -45,6 +45,7 @@ void Replica::Impl::begin_from_storage() {
     newcomer_ = incarnation_ % 2 == 0;
     suspect_ = found.suspect;
     begin_from(found.base);
+    read_back_to_ = end_.position;
     recovering_ = true;
 }
 
@@ -57,7 +58,9 @@ void Replica::Impl::recover_some() {
             stretch_done_ = 0;
             if (!stretch_)
                 break;
-            if (stretch_->position != end_.position) { // it replaces what was stored before
+            // A filler before the ring's end belongs to the entry behind it, which comes as a stretch of its own.
+            const bool continues = stretch_->position == end_.position || stretch_->position == read_back_to_;
+            if (!continues) { // it replaces what was stored before
                 if (stretch_->position < commit_.position)
                     stretch_done_ =
                         std::min<std::size_t>(commit_.position - stretch_->position, stretch_->bytes.size());
@@ -74,6 +77,7 @@ void Replica::Impl::recover_some() {
         }
         if (!recover_stretch())
             return; // the listener takes no more now
+        read_back_to_ = stretch_->position + stretch_->bytes.size();
         stretch_.reset();
     }
     recovering_ = false;
