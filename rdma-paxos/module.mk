@@ -39,6 +39,8 @@ $(eval $(call cxx_program,rdma-paxos-check-history,rdma-paxos/tools/check_histor
 
 $(eval $(call cxx_test,paxos-example-test,$(call paxos_tests,example)))
 $(BUILD)/bin/paxos-example-test: $(BUILD)/bin/rdma-paxos-example
+$(eval $(call cxx_test,paxos-node-drill-test,$(call paxos_tests,node_drill)))
+$(BUILD)/bin/paxos-node-drill-test: $(foreach p,node client check-history,$(BUILD)/bin/rdma-paxos-$(p))
 $(eval $(call cxx_test,paxos-format-test,$(call paxos_tests,log_ring board frame key_handshake cluster_key),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-linearizability-test,$(call paxos_tests,linearizability history),rdma-paxos-checking,-lfmt))
 $(eval $(call cxx_test,paxos-rendezvous-test,$(call paxos_tests,tcp_rendezvous tcp_rendezvous_strangers),rdma-paxos,$(PAXOS_LIBS)))
