@@ -284,7 +284,7 @@ class Replica::Impl {
     bool self_listed_ = false;
     bool self_counts_old_ = false;
     bool self_counts_new_ = false;
-    bool witness_ = false;
+    bool witness_ = false; ///< for life: it has no state machine
 
     // Elections.
     bool abstains_ = false; ///< never leads; set once
@@ -315,7 +315,7 @@ class Replica::Impl {
     Nanoseconds push_commit_at_ = Nanoseconds::max();
     Index commit_sent_; ///< the newest commit index that an entry or cell on its way carries
     std::uint64_t cell_beat_ = 0;
-    Index newest_commit_in_log_; ///< carried by our last entry
+    Index newest_commit_in_log_;          ///< carried by our last entry
     Nanoseconds change_appended_ = never; ///< our newest membership entry
     ReplicaId handing_to_;
     Nanoseconds handing_deadline_ = never;
