@@ -19,7 +19,20 @@ hidden int stood[TERMS + 1]; /* who has ever been a candidate of a term: rows ar
 #define SEEN_LEADING(t) (leader[t] != NOBODY)
 #define STOOD(c, t) stood[t] = stood[t] | BIT(c)
 
+hidden short landed[(TERMS + 1) * N]; /* what the leadership had written there when it was shut out */
+#define FENCED(i) remember(i)
+#define LANDED(t, f) landed[(t) * N + (f)]
+
 #include "protocol.pml"
+
+inline remember(i) {
+    if
+    :: leader[term[i]] != NOBODY && leader[term[i]] != ID(i) && REACHES(term[i], i) ->
+        first_difference(term[i], i);
+        landed[term[i] * N + i] = k_ - 1
+    :: else
+    fi
+}
 
 c_code {
 enum { TRACE_REPLICAS = N, TRACE_TERMS = TERMS, TRACE_LENGTH = LEN, TRACE_MEMBERSHIPS = MEMBERSHIPS };
@@ -184,8 +197,8 @@ active proctype replay() {
             fi
 
         :: kind_ == T_ACK ->
-            took = true;
             first_difference(term_, peer_);
+            took = (LANDED(term_, peer_) < index_);
             do
             :: took && k_ <= index_ -> land(term_, peer_, false); first_difference(term_, peer_)
             :: else -> break

@@ -15,50 +15,50 @@ change_members() {
 
 paxos_lab_up
 group=members
-start_group --ring-kib 64
+ring_kib=64
+start_group
 
 check "leadership handed over"
 start_load transfer
-for n in 2 3 1; do
-    leader=$(new_leader 0 1 2 3)
-    term=$(of "$leader" "s['term']")
-    expect_equal "$(call "$leader" transfer "$n")" ok "transfer from $leader to $n"
-    wait_until 5 leads "$n" "$term"
+term=$(of "$leader" "s['term']")
+for to in "${others[@]}" 1; do
+    [[ $to != "$leader" ]] || to=${others[0]}
+    expect_equal "$(call "$leader" transfer "$to")" ok "transfer from $leader to $to"
+    wait_until 5 leads "$to" "$term"
+    expect_equal "$(of "$to" "s['term']")" $((term + 1)) "term after a transfer: one election"
+    find_leader "$term" "$to"
+    ((++term))
     expect_progress 30
 done
-is 1 "s['term'] == $term + 1" > /dev/null || fail "more than one election for one transfer: $(call 1 status)"
 end_load 1 2 3
 
 check "a replica without its memory is taken in again"
 start_load newcomer
-incarnation=$(of 3 "s['incarnation']")
-stop_node 3
+away=${others[1]}
+incarnation=$(of "$away" "s['incarnation']")
+stop_node "$away"
 expect_progress 1500 # more than the ring holds
-start_node 3 --group "$group" --ring-kib 64 --rejoin
-wait_until 10 is 1 "[p for p in s['peers'] if p['id'] == 3][0]['replaced']"
-is 3 "s['role'] == 'learner'" > /dev/null || fail "counts before it is a member: $(call 3 status)"
-change_members 1 1,2,3
-[[ $(of 3 "s['incarnation']") != "$incarnation" ]] || fail "the same incarnation"
-wait_until 10 is 3 "s['role'] == 'follower' and s['installed'] >= 1"
+start_node "$away" --rejoin
+wait_until 10 is "$leader" "[p for p in s['peers'] if p['id'] == $away][0]['replaced']"
+is "$away" "s['role'] == 'learner'" > /dev/null || fail "counts before it is a member: $(call "$away" status)"
+change_members "$leader" 1,2,3
+[[ $(of "$away" "s['incarnation']") != "$incarnation" ]] || fail "the same incarnation"
+wait_until 10 is "$away" "s['role'] == 'follower' and s['installed'] >= 1"
 end_load 1 2 3
 
 check "a dead replica is replaced"
 start_load replaced
-stop_node 3
+dead=${others[1]} stays=${others[0]}
+stop_node "$dead"
 expect_progress
-for n in 1 2; do expect_equal "$(call "$n" introduce "4=10.78.0.3:7404")" ok "introducing node 4 to $n"; done
-peers=${back_nodes/3=10.78.0.3:$port/4=10.78.0.3:7404}
-start_node_4() {
-    # shellcheck disable=SC2016
-    on_host h3 sh -c 'exec < /dev/null; setsid rdma-paxos-node "$@" >> /root/node4.log 2>&1 & echo $! > /run/node.pid' sh \
-        --id 4 --peers "$peers" --key /root/key --lab-timing --ring-kib 64 --group "$group" --rejoin
-}
-start_node_4
-change_members 1 1,2,4
-port4() { paxos_client call 10.77.0.3:7404 status; }
-wait_until 10 sh -c "$(declare -f client lab port4 paxos_client); repository=$repository; port4 | grep -q '\"role\":\"follower\"'"
+new=10.78.0.$dead:7404
+where[4]=10.77.0.$dead:7404
+for n in "$leader" "$stays"; do expect_equal "$(call "$n" introduce "4=$new")" ok "introducing node 4 to $n"; done
+start_node_as 4 "${back_nodes/$dead=10.78.0.$dead:$port/4=$new}" "$dead" --rejoin
+remain=$(printf '%s\n' "$leader" "$stays" | sort | paste -sd ,)
+change_members "$leader" "$remain,4"
 expect_progress
-# It counts: without node 2 nothing could be acknowledged otherwise.
-stop_node 2
+# It counts: without the third nothing could be acknowledged otherwise.
+stop_node "$stays"
 expect_progress
-end_load 1
+end_load "$leader" 4

@@ -54,7 +54,10 @@ void TraceRecorder::on_crash(ReplicaId id) {
 }
 
 void TraceRecorder::on_transition(Life& life, const Transition& transition) {
-    const int peer = transition.peer == nobody || transition.peer == life.id ? life.number : life_of(transition.peer);
+    // The life that this replica knows; there may be another by now.
+    const int peer = transition.peer == nobody || transition.peer == life.id
+                         ? life.number
+                         : life_of({.id = transition.peer, .incarnation = life.replica->peer(transition.peer).incarnation});
     const auto step = [&](const char* kind, int number = 0) {
         tell({kind, life.number, peer, transition.term.value(), transition.index.value(),
               transition.entry_term.value(), number});
@@ -145,18 +148,12 @@ std::string TraceRecorder::text() {
     return text_ + "# end\n";
 }
 
-int TraceRecorder::life_of(ReplicaId id) const {
-    const auto found = present_.find(id);
-    return found == present_.end() ? 0 : found->second;
-}
-
 int TraceRecorder::life_of(const Member& member) {
     for (const auto& life : lives_)
         if (life && life->id == member.id &&
             (member.incarnation == 0 ? life->founding : life->incarnation == member.incarnation))
             return life->number;
-    unfit_ = fmt::format("a membership names {} of incarnation {}, which never lived", member.id.value(),
-                         member.incarnation);
+    unfit_ = fmt::format("{} of incarnation {} never lived", member.id.value(), member.incarnation);
     return 0;
 }
 

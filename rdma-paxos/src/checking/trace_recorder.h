@@ -55,7 +55,6 @@ class TraceRecorder {
     void flush();
     int number_of(const Membership& membership);
     int life_of(const Member& member);
-    int life_of(ReplicaId id) const;
     std::uint64_t lives_of(const MemberSet& set);
 
     std::vector<ReplicaId> voters_;
