@@ -96,12 +96,12 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     resume();
 }
 
-void Node::crash() {
+void Node::crash(bool harsh) {
     observer_.on_crash(*this);
     replica_.reset();
     storage_.reset();
-    if (disk_)
-        disk_->crash();
+    if (disk_ && disk_->crash(harsh))
+        damaged_ = true;
     rendezvous_.reset();
     fabric_.reset();
     ring_.reset();
@@ -125,7 +125,7 @@ void Node::abstain() {
 }
 
 void Node::install(const Saved& state) {
-    if (!runs() || replica_->failure())
+    if (!runs() || replica_->failure() || state.point.index <= replica_->applied_index())
         return;
     if (disk_)
         saved_ = state; // first of all: the log will not reach further back
