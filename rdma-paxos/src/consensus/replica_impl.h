@@ -338,6 +338,7 @@ class Replica::Impl {
     std::optional<SnapshotPoint> state_at_birth_; ///< of the listener; entries up to there are not shown to it
     std::optional<Storage::Stretch> stretch_;     ///< read back, and not all in the ring yet
     std::size_t stretch_done_ = 0;
+    std::uint64_t read_to_ = 0; ///< behind the last stretch: a filler at its end has no index, and moves no cursor
     HardState stored_state_;
     Ticket state_gate_ = 0; ///< rows may go out when this ticket is durable
     Ticket durable_ticket_ = 0;
