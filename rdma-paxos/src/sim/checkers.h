@@ -59,9 +59,8 @@ class Checkers {
     struct Watched {
         bool exists = false;
         Cursor known; ///< up to here its log was compared and is committed
-        Index last;   ///< its end, and the check there, when its log was last read
-        std::uint64_t last_check = 0;
-        std::uint64_t last_position = 0;
+        Index last;      ///< its end when its log was last read, ...
+        Index committed; ///< ... and up to where it said that it is committed
         Index last_applied;
         Nanoseconds promised_until = Nanoseconds::min(); ///< the latest lease that it ever announced ...
         Term promised_in;                                ///< ... and as leader of which term

@@ -125,7 +125,7 @@ void Node::abstain() {
 }
 
 void Node::install(const Saved& state) {
-    if (!runs() || replica_->failure())
+    if (!runs() || replica_->failure() || state.point.index <= replica_->applied_index())
         return;
     if (disk_)
         saved_ = state; // first of all: the log will not reach further back
