@@ -333,7 +333,7 @@ void Faults::crash(Node& victim, Nanoseconds restart_after) {
     if (!victim.replica())
         return;
     trace(fmt::format("  {} crashes", victim.id().value()));
-    victim.crash();
+    victim.crash(budget_.can_lose(victim) && restart_after % 4ns == 0ns);
     if (restart_after != Nanoseconds::max())
         network_.at(network_.now() + restart_after, handler_, restart, victim.id().value());
 }

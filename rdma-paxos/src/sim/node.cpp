@@ -96,12 +96,12 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     resume();
 }
 
-void Node::crash() {
+void Node::crash(bool harsh) {
     observer_.on_crash(*this);
     replica_.reset();
     storage_.reset();
-    if (disk_)
-        disk_->crash();
+    if (disk_ && disk_->crash(harsh))
+        damaged_ = true;
     rendezvous_.reset();
     fabric_.reset();
     ring_.reset();

@@ -65,7 +65,7 @@ class Node final : public Listener, private EventHandler {
     void found();
     void join(const std::vector<ReplicaId>& acquaintances);
     void restart(const std::vector<ReplicaId>& acquaintances);
-    void crash(); ///< the memory is lost, the disk is not
+    void crash(bool harsh = false); ///< the memory is lost, the disk is not; see SimDisk
     bool crashed() const { return !replica_ && life_ > 0; }
     /// The disk of a crashed node is lost, too.
     void lose_disk();
