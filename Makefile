@@ -38,7 +38,7 @@ unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) $(FUZZ_PROGRAMS) rdma
 	@scripts/run-tests "scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))" "scripts/run-fuzz 5 $(FUZZ_PROGRAMS)" \
 	    "$(CHECK_MODEL)"
 
-CHECK_MODEL := scripts/check-model $(BUILD)/model $(BUILD)/bin/rdma-paxos-trace
+CHECK_MODEL := scripts/check-model $(BUILD)/test/model $(BUILD)/bin/rdma-paxos-trace
 .PHONY: model
 model: $(PACKAGES_STAMP) rdma-paxos-trace ## check the model of rdma-paxos with Spin, and simulated runs against the model
 	@$(CHECK_MODEL) $(SEEDS)
