@@ -43,7 +43,7 @@ void Replica::Impl::begin_from_storage() {
         stored_state_ = found.state;
     }
     newcomer_ = incarnation_ % 2 == 0;
-    suspect_ = found.suspect;
+    suspect_ = found.suspect && !planted_bugs.drop_rotten;
     begin_from(found.base);
     read_to_ = end_.position;
     recovering_ = true;
@@ -134,7 +134,7 @@ bool Replica::Impl::recover_stretch() {
 void Replica::Impl::check_storage() {
     if (failure_)
         return;
-    durable_ticket_ = storage_->durable();
+    durable_ticket_ = planted_bugs.ack_before_write ? ~Ticket{} : storage_->durable();
     while (storing_done_ != storing_begun_ && storing_[storing_done_ % storing_.size()].ticket <= durable_ticket_) {
         durable_ = storing_[storing_done_++ % storing_.size()].end;
         rows_changed(); // the acknowledgement

@@ -223,7 +223,8 @@ class Replica::Impl {
     bool recover_stretch();
     void store_progress();
     bool store_state();
-    bool state_is_durable() const { return !storage_ || (state_gate_ <= durable_ticket_ && !failure_); }
+    /// Asks for it, if need be: a vote for oneself may be the one that suffices, before any row has gone out.
+    bool state_is_durable() { return !storage_ || store_state(); }
     void check_storage();
     void settle_suspicion();
     void forget_stored_tail();

@@ -53,6 +53,7 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     if (!founding) {
         config.members = acquaintances;
         config.initial_leader = nobody;
+        config.witnesses.clear(); // the membership will tell
     }
     config.seed = random_.next();
     fabric_ = network_.make_fabric(id_, memory_layout(config.ring_bytes));
