@@ -37,6 +37,14 @@ all: $(PACKAGES_STAMP) tripodd tripod ## build the daemon, the commands and the 
 unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) $(FUZZ_PROGRAMS) ## run the unit tests alone
 	@scripts/run-tests "scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))" "scripts/run-fuzz 5 $(FUZZ_PROGRAMS)"
 
+PAXOS_TESTS := $(filter paxos-%,$(UNIT_TESTS))
+.PHONY: paxos-unit sanitize
+paxos-unit: $(PACKAGES_STAMP) $(PAXOS_TESTS) ## run the unit and simulator tests of rdma-paxos alone
+	@scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(PAXOS_TESTS))
+sanitize: $(PACKAGES_STAMP) ## run those under ASan and UBSan, then under TSan (ten minutes or more)
+	@scripts/run-tests "$(MAKE) --no-print-directory SANITIZE=address,undefined paxos-unit" \
+	    "$(MAKE) --no-print-directory SANITIZE=thread paxos-unit"
+
 .PHONY: fuzz fuzz-smoke
 fuzz: $(FUZZ_PROGRAMS) ## feed random bytes to every reader of foreign bytes, FUZZ_SECONDS (60) each; fuzz-NAME for one
 	@scripts/run-fuzz $(FUZZ_SECONDS) $^

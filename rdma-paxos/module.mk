@@ -12,6 +12,7 @@ $(eval $(call cxx_library,rdma-paxos,$(PAXOS_SOURCES)))
 $(eval $(call cxx_library,rdma-paxos-checking,$(wildcard rdma-paxos/src/checking/*.cpp)))
 $(eval $(call cxx_library,rdma-paxos-sim,$(filter-out %_main.cpp,$(wildcard rdma-paxos/src/sim/*.cpp))))
 $(eval $(call cxx_program,rdma-paxos-sim,rdma-paxos/src/sim/sim_main.cpp,$(PAXOS_SIM),$(PAXOS_LIBS)))
+$(eval $(call cxx_program,rdma-paxos-trace,rdma-paxos/model/trace_main.cpp,$(PAXOS_SIM),$(PAXOS_LIBS)))
 
 $(eval $(call cxx_library,rdma-paxos-tools,rdma-paxos/bench/member.cpp rdma-paxos/bench/probe.cpp \
     rdma-paxos/bench/station.cpp rdma-paxos/bench/series.cpp rdma-paxos/bench/failover.cpp rdma-paxos/bench/results.cpp \

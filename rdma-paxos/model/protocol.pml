@@ -28,6 +28,7 @@ STATE byte granted[N];          /* who may write this log, in this term */
 STATE WORD length[N];
 STATE WORD entry[N * LEN];      /* the log in a replica's memory */
 STATE WORD known[N];            /* up to where a replica knows its log to be committed */
+STATE WORD base[N];             /* up to where it has a snapshot instead of a log */
 STATE int lost = 0;             /* whose memory is gone */
 STATE WORD vote_term[N * N];    /* [c * N + v]: c knows that v voted for it in this term, */
 STATE WORD vote_rank[N * N];    /* and that its log then ended so */
@@ -151,7 +152,7 @@ inline put(i, e) {
 #define FENCE(i) unfenced[i] = unfenced[i] | BIT(term[i])
 #define REACHES(t, i) (term[i] == (t) && granted[i] == leader[t] || ((unfenced[i] >> (t)) & 1))
 #else
-#define FENCE(i) skip /* a fenced log is reached by nobody but the one it is granted to: REACHES */
+#define FENCE(i) FENCED(i) /* from then on nobody REACHES the log but the one it is granted to */
 #define REACHES(t, i) (term[i] == (t) && granted[i] == leader[t])
 #endif
 
@@ -322,15 +323,15 @@ inline append(l) {
 }
 
 /* The next entry that the leadership t posted to f lands there, or as much of it as to spoil what lay there. The
- * leader need not lead, or live, any more. */
+ * leader need not lead, or live, any more. What lands where f has a snapshot by now is void: not even looked at. */
 inline land(t, f, torn) {
     took = false;
     if
     :: ALIVE(f) && leader[t] != NOBODY && leader[t] != ID(f) && REACHES(t, f) ->
         first_difference(t, f);
         if
-        :: torn && k_ <= length[f] && k_ <= written[t] -> took = true; cut(f)
-        :: !torn && k_ <= written[t] -> took = true; put(f, POSTED(t, k_)); log_matching(f)
+        :: torn && k_ > base[f] && k_ <= length[f] && k_ <= written[t] -> took = true; cut(f)
+        :: !torn && k_ > base[f] && k_ <= written[t] -> took = true; put(f, POSTED(t, k_)); log_matching(f)
         :: else
         fi
     :: else
@@ -342,10 +343,13 @@ inline land(t, f, torn) {
 inline complete(t, f, k) {
     took = false;
     if
-    :: ALIVE(f) && LEADS(t) && leader[t] != ID(f) && REACHES(t, f) ->
+    :: ALIVE(f) && LEADS(t) && leader[t] != ID(f) && (REACHES(t, f) || LANDED(t, f) > 0) ->
         first_difference(t, f);
+        s_ = (k_ <= base[f] -> written[t] : k_ - 1); /* has landed */
         if
-        :: k < k_ && k > acked[t * N + f] -> took = true; acked[t * N + f] = k
+        :: k > acked[t * N + f] && (REACHES(t, f) && k <= s_ || k <= LANDED(t, f)) ->
+            took = true;
+            acked[t * N + f] = k
         :: else
         fi
     :: else
@@ -429,6 +433,7 @@ inline install(f, k) {
         :: else
         fi;
         known[f] = k;
+        base[f] = k;
         log_matching(f)
     :: else
     fi
@@ -463,6 +468,7 @@ inline change(l, m) {
 inline lose_memory(i) {
     took = true;
     known[i] = 0;
+    base[i] = 0;
     k_ = 1;
     cut(i);
     role[i] = FOLLOWER;

@@ -19,7 +19,20 @@ hidden int stood[TERMS + 1]; /* who has ever been a candidate of a term: rows ar
 #define SEEN_LEADING(t) (leader[t] != NOBODY)
 #define STOOD(c, t) stood[t] = stood[t] | BIT(c)
 
+hidden short landed[(TERMS + 1) * N]; /* what the leadership had written there when it was shut out */
+#define FENCED(i) remember(i)
+#define LANDED(t, f) landed[(t) * N + (f)]
+
 #include "protocol.pml"
+
+inline remember(i) {
+    if
+    :: leader[term[i]] != NOBODY && leader[term[i]] != ID(i) && REACHES(term[i], i) ->
+        first_difference(term[i], i);
+        landed[term[i] * N + i] = k_ - 1
+    :: else
+    fi
+}
 
 c_code {
 enum { TRACE_REPLICAS = N, TRACE_TERMS = TERMS, TRACE_LENGTH = LEN, TRACE_MEMBERSHIPS = MEMBERSHIPS };
@@ -47,6 +60,7 @@ int step = 0; /* the only state: there is but one way */
 
 /* The step as it stands in the trace. */
 hidden int kind_, self_, peer_, term_, index_, end_, number_;
+hidden int votes_next_; /* the one after it is its replica's vote in the same term */
 
 #define LOG_ENDS (length[self_] == index_ && (index_ == 0 || TERM_OF(AT(self_, index_)) == end_))
 #define REFUSE(why) c_code { trace_refuse(why); }
@@ -134,6 +148,7 @@ active proctype replay() {
         :: kind_ == T_FOLLOW && number_ == 0 -> /* nobody */
             if
             :: term_ == term[self_] && role[self_] != LEADER
+            :: votes_next_ != 0 /* which is one step of the model */
             :: else -> step_down(self_, term_); must()
             fi
 
@@ -182,8 +197,8 @@ active proctype replay() {
             fi
 
         :: kind_ == T_ACK ->
-            took = true;
             first_difference(term_, peer_);
+            took = (LANDED(term_, peer_) < index_);
             do
             :: took && k_ <= index_ -> land(term_, peer_, false); first_difference(term_, peer_)
             :: else -> break

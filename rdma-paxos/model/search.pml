@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Takes every rule of protocol.pml in every state, within the bounds: N, TERMS, LEN, CRASHES; with CHANGE, a change
- * of membership from the voters OLD to NEW. A rule is switched off by NO_FENCE, NO_ADOPTION, OLD_TERMS, NO_JOINT,
- * AMNESIA: each must then lead to a violation, or this search sees nothing.
+ * Takes every rule of protocol.pml in every state, within bounds: N replicas, of which OLD are the first voters,
+ * TERMS, LEN entries, CRASHES. With HAND_OVERS, leaders lay down for a successor; with SNAPSHOTS, replicas start anew
+ * from one; with CHANGE, NEW shall become the voters (and the log has no other entries than memberships and no-ops).
+ *
+ * A rule is taken out by NO_FENCE, NO_ADOPTION, OLD_TERMS (an old term's entry is committed by counting), NO_JOINT
+ * (from old to new voters in one step) or AMNESIA (who lost its memory still counts): each must then lead to a
+ * violation, or this search sees nothing.
  */
 #define STATE
 #define WORD byte
@@ -36,6 +40,11 @@
 #define SEEN_LEADING(t) LEADS(t)
 #define STOOD(c, t) skip
 
+/* What had landed before a fence may be acknowledged after it. Here it is acknowledged before, if at all; the leader
+ * may look at that as late as it likes. */
+#define FENCED(i) skip
+#define LANDED(t, f) 0
+
 #include "protocol.pml"
 
 byte crashes;
@@ -64,12 +73,16 @@ hidden int next_;
 /* The conditions before the arrows are part of the rules' own guards: they only save trying in vain. */
 #define STAND(t)     :: d_step { role[me] != LEADER && t > term[me] -> stand(me, t); tidy() }
 #define VOTE(c)      :: d_step { SEEN_STANDING(c, term[c]) && term[c] >= term[me] && me != c -> vote(me, c, term[c]); tidy() } HAND_OVER(c)
+#ifdef HAND_OVERS
 #define HAND_OVER(c) :: d_step { role[me] == FOLLOWER && leader[term[me]] == ID(me) && term[me] < TERMS && me != c -> next_ = term[me] + 1; vote(me, c, next_); tidy() }
+#else
+#define HAND_OVER(c)
+#endif
 #define ADOPT(v)     :: d_step { HAS_VOTE(me, v) -> adopt(me, v, false); tidy() } \
                      :: d_step { HAS_VOTE(me, v) -> adopt(me, v, true); tidy() }
 #define FOLLOW(t)    :: d_step { t >= term[me] && LEADS(t) -> follow(me, t); tidy() }
 #define LAND(t)      :: d_step { leader[t] != NOBODY && REACHES(t, me) -> land(t, me, false); tidy() } \
-                     :: d_step { LEADS(t) && REACHES(t, me) && acked[t * N + me] < written[t] -> complete(t, me, k_ - 1 /* all of it */); tidy() } TEAR(t)
+                     :: d_step { LEADS(t) && REACHES(t, me) && acked[t * N + me] < written[t] -> complete(t, me, s_ /* all of it */); tidy() } TEAR(t)
 #ifdef CHANGE
 #define TEAR(t)
 #define KNOW(k)
@@ -78,7 +91,11 @@ hidden int next_;
 #define KNOW(k)      :: d_step { role[me] != LEADER && k <= length[me] && k > known[me] && k <= agreed -> know(me, k); tidy() }
 #endif
 #define COMMIT(k)    :: d_step { role[me] == LEADER && k <= length[me] && k > committed[term[me]] -> commit(me, k); tidy() } KNOW(k) INSTALL(k)
+#ifdef SNAPSHOTS
 #define INSTALL(k)   :: d_step { role[me] == FOLLOWER && k > known[me] && k <= agreed -> install(me, k); tidy() }
+#else
+#define INSTALL(k)
+#endif
 
 /* Forgets what no rule can ask for any more, so that states which differ in nothing else are one. */
 inline tidy() {

@@ -92,6 +92,8 @@ static void trace_take(int at)
 	index_ = step->index;
 	end_ = step->end;
 	number_ = step->number;
+	votes_next_ = at + 1 < trace_count && !strcmp(trace_kinds[step[1].kind], "vote") && step[1].self == step->self &&
+		      step[1].term == step->term;
 }
 
 static void trace_show(int i)

@@ -26,15 +26,17 @@ collect_node_logs() {
         on_host "h$n" sh -c 'cat /root/node*.log' > "h$n.node.log" 2> /dev/null || true
         call "$n" status > "h$n.status.json" 2> /dev/null || true
     done
-    (exit "$status")
-    end_of_test
+    # It takes the status from $?, and -e must not end us here.
+    if [[ $status -eq 0 ]]; then end_of_test; else (exit "$status") || end_of_test; fi
 }
 
 # start_node N [OPTION...]
-start_node() {
+start_node() { start_node_as "$1" "$back_nodes" "$@"; }
+# start_node_as ID PEERS N [OPTION...]: a node of that id on host N
+start_node_as() {
     # shellcheck disable=SC2016
-    on_host "h$1" sh -c 'exec < /dev/null; setsid rdma-paxos-node "$@" >> /root/node.log 2>&1 & echo $! > /run/node.pid' sh \
-        --id "$1" --peers "$back_nodes" --key /root/key --lab-timing --ring-kib 4096 "${@:2}"
+    on_host "h$3" sh -c 'exec < /dev/null; setsid rdma-paxos-node "$@" >> /root/node.log 2>&1 & echo $! > /run/node.pid' sh \
+        --id "$1" --peers "$2" --group "$group" --key /root/key --lab-timing --ring-kib "${ring_kib:-4096}" "${@:4}"
 }
 
 # signal_node SIGNAL N
@@ -45,29 +47,38 @@ stop_node() {
     wait_until 5 on_host "h$1" sh -c '! grep -q "^State:.[^Z]" "/proc/$(cat /run/node.pid)/status"' # Z: dead, not reaped
 }
 
-# start_group [OPTION...]: three new nodes, h1's leading
+# start_group [OPTION...]: three new nodes. Sets $leader and $others.
 start_group() {
     local n
-    for n in 1 2 3; do start_node "$n" --group "$group" --initial-leader 1 "$@"; done
-    wait_until 20 is 1 "s['role'] == 'leader' and s['lease_ms'] > 0 and all(p['log_up'] for p in s['peers'])"
+    for n in 1 2 3; do start_node "$n" --initial-leader 1 "$@"; done
+    find_leader 0 1 2 3
+    wait_until 20 is "$leader" "all(p['log_up'] for p in s['peers'])"
 }
-stop_group() { local n; for n in 1 2 3; do stop_node "$n" || true; done; }
+stop_group() { local n; for n in 1 2 3; do stop_node "$n" > /dev/null 2>&1 || true; done; }
 
-# call N REQUEST...: asks that node
-call() { paxos_client call "10.77.0.$1:$port" "${@:2}"; }
-# of N EXPRESSION: of its status, as the Python variable s
+# call ID REQUEST...: asks that node; ${where[ID]} is its address if it is not on the host of that number
+declare -A where
+call() { paxos_client call "${where[$1]:-10.77.0.$1:$port}" "${@:2}"; }
+# of ID EXPRESSION: of its status, as the Python variable s
 of() { call "$1" status | python3 -c "import json, sys; s = json.load(sys.stdin); print($2)"; }
-# is N EXPRESSION: whether it is true; for wait_until
+# is ID EXPRESSION: whether it is true; for wait_until
 is() { local got; got=$(of "$1" "bool($2)") && [[ $got == True ]] || { call "$1" status; false; }; }
-# leads N TERM: in a term above that one
+# leads ID TERM: in a term above that one
 leads() { is "$1" "s['role'] == 'leader' and s['term'] > $2"; }
 
-# new_leader TERM N...: which of these nodes leads in a later term; waits for it
-new_leader() {
+# find_leader TERM N...: waits until one of these nodes leads in a later term. Sets $leader, and $others: the two
+# other nodes of the three.
+find_leader() {
     local term=$1 deadline=$((SECONDS + 15)) n
     shift
     while ((SECONDS < deadline)); do
-        for n in "$@"; do leads "$n" "$term" > /dev/null 2>&1 && { echo "$n"; return; }; done
+        for n in "$@"; do
+            if leads "$n" "$term" > /dev/null 2>&1; then
+                leader=$n
+                read -ra others <<< "$(tr -d "$n" <<< "1 2 3")"
+                return
+            fi
+        done
         sleep 0.1
     done
     fail "nobody of $* leads in a term after $term"
@@ -92,23 +103,27 @@ start_load() {
     "$repository/scripts/lab/lab" netns -- "$repository/build/bin/rdma-paxos-client" load --nodes "$front_nodes" \
         --history "$load_name.history" --progress progress --first-key "$first_key" "${@:2}" > "$load_name.load" 2>&1 &
     load_pid=$!
-    expect_progress 50
+    expect_progress 150
 }
 answers() { cat progress 2> /dev/null || echo 0; }
 answered_more_than() { (($(answers) > $1)); }
 # expect_progress [COUNT]: so many more operations are answered, soon
 expect_progress() { wait_until 20 answered_more_than $(($(answers) + ${1:-50})); }
 
-# end_load N...: the load ends with a last read of everything; what its clients saw must be linearizable, and those
-# nodes must hold the same.
-end_load() {
+end_recording() {
     kill -TERM "$load_pid"
     wait "$load_pid" || fail "the load failed: $(tail -n 3 "$load_name.load")"
+}
+# end_load ID...: the load ends with a last read of everything; what its clients saw must be linearizable, and those
+# nodes must hold the same.
+end_load() {
+    end_recording
     expect_linearizable "$load_name.history"
     wait_until 15 same_everywhere "$@"
 }
+check_history() { "$repository/build/bin/rdma-paxos-check-history" --answered-min 190 "$1" > verdict.txt 2>&1; }
 expect_linearizable() {
-    "$repository/build/bin/rdma-paxos-check-history" --answered-min 200 "$1" > verdict.txt 2>&1 ||
+    check_history "$1" ||
         fail "$1: $(cat verdict.txt)"
     head -n 1 verdict.txt | sed 's/^/    /'
 }

@@ -95,6 +95,7 @@ struct PeerStatus {
     Index acked;              ///< leader only: it holds the log up to here (its memory, not yet its program)
     Index applied;            ///< its listener has taken entries up to here
     Nanoseconds last_heard{}; ///< when its row last moved
+    std::uint64_t incarnation = 0; ///< of it as it is known here; 0: not met yet
 };
 
 struct Counters {

@@ -50,12 +50,14 @@ void TraceRecorder::on_crash(ReplicaId id) {
     if (found == present_.end())
         return;
     lives_[std::size_t(found->second)]->replica = nullptr;
-    tell({"lose", found->second, 0, 0, 0, 0, 0});
     present_.erase(found);
 }
 
 void TraceRecorder::on_transition(Life& life, const Transition& transition) {
-    const int peer = transition.peer == nobody || transition.peer == life.id ? life.number : life_of(transition.peer);
+    // The life that this replica knows; there may be another by now.
+    const int peer = transition.peer == nobody || transition.peer == life.id
+                         ? life.number
+                         : life_of({.id = transition.peer, .incarnation = life.replica->peer(transition.peer).incarnation});
     const auto step = [&](const char* kind, int number = 0) {
         tell({kind, life.number, peer, transition.term.value(), transition.index.value(),
               transition.entry_term.value(), number});
@@ -89,16 +91,16 @@ void TraceRecorder::on_transition(Life& life, const Transition& transition) {
     }
 }
 
-// A leader that commits has counted on somebody: on those who acknowledged so much by now.
+// A leader that commits has counted on somebody: on those who acknowledged so much by now, be they dead since.
 void TraceRecorder::tell_acknowledgements(const Life& leader, const Transition& commit) {
     if (leader.replica->role() != Role::leader)
         return;
-    for (const auto& [id, number] : present_) {
-        if (number == leader.number)
+    for (const auto& life : lives_) {
+        if (!life || life.get() == &leader)
             continue;
-        // Of a life that ended meanwhile the leader may not know yet: then it counts on that one.
-        if (leader.replica->peer(id).acked >= commit.index)
-            tell({"ack", leader.number, number, commit.term.value(), commit.index.value(), 0, 0});
+        const PeerStatus peer = leader.replica->peer(life->id);
+        if (peer.incarnation == life->incarnation && peer.acked >= commit.index)
+            tell({"ack", leader.number, life->number, commit.term.value(), commit.index.value(), 0, 0});
     }
 }
 
@@ -146,18 +148,12 @@ std::string TraceRecorder::text() {
     return text_ + "# end\n";
 }
 
-int TraceRecorder::life_of(ReplicaId id) const {
-    const auto found = present_.find(id);
-    return found == present_.end() ? 0 : found->second;
-}
-
 int TraceRecorder::life_of(const Member& member) {
     for (const auto& life : lives_)
         if (life && life->id == member.id &&
             (member.incarnation == 0 ? life->founding : life->incarnation == member.incarnation))
             return life->number;
-    unfit_ = fmt::format("a membership names {} of incarnation {}, which never lived", member.id.value(),
-                         member.incarnation);
+    unfit_ = fmt::format("{} of incarnation {} never lived", member.id.value(), member.incarnation);
     return 0;
 }
 

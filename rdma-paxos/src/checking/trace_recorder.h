@@ -26,7 +26,8 @@ class TraceRecorder {
 
     /// Observes `replica` from its birth (before its first tick) until on_crash() or the recorder's end.
     void on_start(ReplicaId id, bool founding, Replica& replica);
-    /// Its memory is lost. Called while or after the replica is destroyed; it is not looked at.
+    /// Its memory is about to be lost. The trace does not tell: who never does anything again, and comes back as
+    /// somebody else, cannot be told from one that is stopped. Writes that landed before may be counted later.
     void on_crash(ReplicaId id);
 
     /// The whole trace so far, complete.
@@ -54,7 +55,6 @@ class TraceRecorder {
     void flush();
     int number_of(const Membership& membership);
     int life_of(const Member& member);
-    int life_of(ReplicaId id) const;
     std::uint64_t lives_of(const MemberSet& set);
 
     std::vector<ReplicaId> voters_;

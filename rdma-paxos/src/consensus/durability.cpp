@@ -66,6 +66,10 @@ void Replica::Impl::recover_some() {
                 Index committed;
                 while (end_.position < stretch_->position && take_entry(committed)) {
                 }
+                if (end_.position < stretch_->position) { // what lies between could not be read
+                    stretch_.reset();
+                    continue;
+                }
             }
         }
         if (!recover_stretch())

@@ -73,6 +73,7 @@ void Replica::Impl::append_membership(Membership membership) {
     const std::size_t length = encode_membership(membership, body);
     invariant(length > 0, "a membership that cannot be written");
     append(EntryKind::membership, Bytes(body).first(length));
+    change_appended_ = now_;
     pending_memberships_.push_back({membership.index, membership});
     configure(membership);
 }
@@ -155,6 +156,9 @@ void Replica::Impl::continue_change() {
         return;
     }
     case Membership::Phase::joint:
+        // Leases that were announced before the new members had a say must be over, or be theirs too.
+        if (quorum_time() < change_appended_)
+            return;
         append_membership({.phase = Membership::Phase::stable, .voters = membership_.target});
         return;
     }

@@ -10,6 +10,7 @@ struct PlantedBugs {
     bool commit_without_majority = false; ///< one completion commits, whatever the size of the group
     bool commit_old_term = false;         ///< an entry of an earlier term is committed by counting its copies
     bool ignore_late_heartbeat = false;   ///< a vote is given although a heartbeat landed during the fence
+    bool forget_lease = false;            ///< a replica that was started anew votes before the lease is over that it granted
     bool wait_for_all = false;            ///< a commit waits for every follower, dead ones too
     bool trust_canary = false;            ///< an entry is whole when its last byte is there, whatever its checksum
 };

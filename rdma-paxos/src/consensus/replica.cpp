@@ -188,6 +188,9 @@ void Replica::Impl::tick(Nanoseconds now) {
     now_ = now;
     if (first) {
         born_ = now;
+        // Who was there before may have acknowledged a heartbeat a moment ago, and with it a lease.
+        if (storage_ && !storage_->recovered().fresh && !planted_bugs.forget_lease)
+            leader_heard_ = now;
         reset_election_timer();
         if (config_.initial_leader == config_.self)
             election_deadline_ = now;
@@ -256,6 +259,7 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     const Peer* peer = find(id);
     if (!peer)
         return status;
+    status.incarnation = peer->incarnation;
     status.alive = is_alive(*peer);
     status.board_up = peer->board.up();
     status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;

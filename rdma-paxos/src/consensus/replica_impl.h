@@ -316,6 +316,7 @@ class Replica::Impl {
     Index commit_sent_; ///< the newest commit index that an entry or cell on its way carries
     std::uint64_t cell_beat_ = 0;
     Index newest_commit_in_log_; ///< carried by our last entry
+    Nanoseconds change_appended_ = never; ///< our newest membership entry
     ReplicaId handing_to_;
     Nanoseconds handing_deadline_ = never;
     Nanoseconds lease_floor_ = never; ///< heartbeats posted before count for no lease

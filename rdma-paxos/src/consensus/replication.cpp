@@ -37,7 +37,7 @@ void Replica::Impl::become_leader() {
     candidacy_released_ = Term();
     handing_to_ = nobody;
     lease_floor_ = never;
-    leading_since_ = now_;
+    leading_since_ = change_appended_ = now_;
     next_heartbeat_ = now_;
     commit_sent_ = commit_.index;
     push_commit_at_ = Nanoseconds::max();

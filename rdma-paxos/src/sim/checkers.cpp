@@ -14,7 +14,7 @@ void Checkers::fail(Nanoseconds now, std::string what) {
         violation_ = fmt::format("{:.6f} s: {}", std::chrono::duration<double>(now).count(), what);
 }
 
-void Checkers::on_start(ReplicaId id, const Cursor& from) {
+void Checkers::on_start(ReplicaId id, const Cursor& from, Index applied) {
     Watched& it = watched(id);
     const Watched before = it;
     it = {};
@@ -22,9 +22,26 @@ void Checkers::on_start(ReplicaId id, const Cursor& from) {
     it.promised_until = before.promised_until;
     it.promised_in = before.promised_in;
     it.known = from;
-    it.last = it.last_applied = from.index;
-    it.last_check = from.check;
-    it.last_position = from.position;
+    it.last = from.index;
+    it.last_applied = applied;
+}
+
+void Checkers::on_install(ReplicaId id, const SnapshotPoint& point, Nanoseconds now) {
+    watched(id).last_applied = std::max(watched(id).last_applied, point.index);
+    (void)skip_to(id, point, now);
+}
+
+// What a replica does not hold any more, or never held, because it has the state instead: the point is right if its
+// check, which covers everything before it, is that of the committed entry. False if the point is no news.
+bool Checkers::skip_to(ReplicaId id, const SnapshotPoint& point, Nanoseconds now) {
+    Watched& it = watched(id);
+    if (point.index <= it.known.index)
+        return false;
+    if (point.index > committed_up_to() || committed_[point.index.value() - 1].check != point.check)
+        fail(now, fmt::format("{} has a state of index {} that does not belong to the committed log", id.value(),
+                              point.index.value()));
+    it.known = {point.position, point.check, point.index, point.term};
+    return true;
 }
 
 void Checkers::on_crash(ReplicaId id) {
@@ -68,10 +85,16 @@ void Checkers::read_log(const Replica& replica, ReplicaId id, const LogRing& rin
     const Index committed = replica.commit_index();
     const Index last = replica.last_index();
     Cursor at = it.known;
-    if (committed < at.index)
-        fail(now, fmt::format("{} takes back that {} is committed", id.value(), at.index.value()));
+    if (committed < it.committed)
+        fail(now, fmt::format("{} takes back that {} is committed", id.value(), it.committed.value()));
+    it.committed = committed;
     while (at.index < last) {
-        const auto entry = ring.read(at);
+        auto entry = ring.read(at);
+        // One that starts from its disk reads more than its ring holds at once.
+        if (!entry && at.index < committed && skip_to(id, replica.snapshot_point(), now)) {
+            at = it.known;
+            continue;
+        }
         if (!entry)
             break;
         at = entry->after;
@@ -82,11 +105,13 @@ void Checkers::read_log(const Replica& replica, ReplicaId id, const LogRing& rin
         }
     }
     it.last = last;
-    it.last_check = at.check;
-    it.last_position = at.position;
     if (it.known.index < committed)
         fail(now, fmt::format("{} says that everything up to {} is committed, but its log is broken behind {}",
                               id.value(), committed.value(), it.known.index.value()));
+}
+
+void Checkers::on_lease_given_up(ReplicaId id, Nanoseconds now) {
+    watched(id).promised_until = std::min(watched(id).promised_until, now);
 }
 
 void Checkers::on_leader(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds now) {
@@ -161,7 +186,7 @@ void Checkers::on_apply(ReplicaId id, Index index, Term term, Bytes body, Nanose
 void Checkers::on_step(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds lease_until,
                        Nanoseconds now) {
     Watched& it = watched(id);
-    const bool same = replica.last_index() == it.last && replica.commit_index() == it.known.index;
+    const bool same = replica.last_index() == it.last && replica.commit_index() == it.committed;
     if (!same)
         read_log(replica, id, ring, now);
     if (replica.role() != Role::leader || now >= lease_until)

@@ -18,11 +18,16 @@ class Checkers {
   public:
     explicit Checkers(const GroupId& group) : genesis_{0, genesis_check(group), Index(), Term()} {}
 
-    /// A replica begins, or goes on from a snapshot: `from` is where its log begins. `now` is always the
-    /// simulation's time, the true one.
-    void on_start(ReplicaId id, const Cursor& from);
+    /// A replica begins: where the log that it shall be judged by does, and up to which index its state is
+    /// complete.
+    void on_start(ReplicaId id, const Cursor& from, Index applied);
+    /// It goes on from a state that it was given. `now` is always the simulation's time, the true one.
+    void on_install(ReplicaId id, const SnapshotPoint& point, Nanoseconds now);
     /// Its memory is gone.
     void on_crash(ReplicaId id);
+
+    /// It gives up its lease, to hand leadership over.
+    void on_lease_given_up(ReplicaId id, Nanoseconds now);
 
     void on_leader(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds now);
     void on_apply(ReplicaId id, Index index, Term term, Bytes body, Nanoseconds now);
@@ -54,9 +59,8 @@ class Checkers {
     struct Watched {
         bool exists = false;
         Cursor known; ///< up to here its log was compared and is committed
-        Index last;   ///< its end, and the check there, when its log was last read
-        std::uint64_t last_check = 0;
-        std::uint64_t last_position = 0;
+        Index last;      ///< its end when its log was last read, ...
+        Index committed; ///< ... and up to where it said that it is committed
         Index last_applied;
         Nanoseconds promised_until = Nanoseconds::min(); ///< the latest lease that it ever announced ...
         Term promised_in;                                ///< ... and as leader of which term
@@ -64,6 +68,7 @@ class Checkers {
 
     Watched& watched(ReplicaId id) { return watched_[id.value()]; }
     void read_log(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds now);
+    bool skip_to(ReplicaId id, const SnapshotPoint& point, Nanoseconds now);
     void see(ReplicaId id, const Cursor& entry, Nanoseconds now);
     void holds_what_is_committed(const Replica& replica, ReplicaId id, const LogRing& ring, Nanoseconds now);
     void commit(ReplicaId id, const Cursor& entry, Term term, Nanoseconds now);

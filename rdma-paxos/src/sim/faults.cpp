@@ -7,10 +7,18 @@
 
 namespace rdma_paxos::sim {
 
+namespace {
+
+/// Of nodes there may ever be, and one. Cuts are made for all of them: some may only come when a cut is there.
+constexpr std::uint8_t ids = 16;
+
+} // namespace
+
 Faults::Faults(const Scenario& scenario, const std::optional<std::vector<std::size_t>>& only, SimNetwork& network,
-               Nodes& nodes, Hooks hooks)
-    : scenario_(scenario), network_(network), nodes_(nodes), hooks_(std::move(hooks)),
-      handler_(network.add_handler(*this)), touched_(scenario.faults.size()), cuts_(16), calm_(network.options()) {
+               Nodes& nodes, Operator& operations, const Budget& budget, Hooks hooks)
+    : scenario_(scenario), network_(network), nodes_(nodes), operator_(operations), budget_(budget),
+      hooks_(std::move(hooks)), handler_(network.add_handler(*this)), touched_(scenario.faults.size()), cuts_(ids),
+      calm_(network.options()) {
     for (std::size_t number = 0; number < scenario.faults.size(); ++number)
         if (!only || std::find(only->begin(), only->end(), number) != only->end())
             network_.at(scenario.faults[number].at, handler_, begin, number);
@@ -23,23 +31,20 @@ void Faults::cut(ReplicaId from, ReplicaId to, int change) {
 }
 
 void Faults::cut_off(ReplicaId id, int outgoing, int incoming) {
-    for (const auto& other : nodes_)
-        if (other->id() != id) {
+    for (std::uint8_t other = 1; other < ids; ++other)
+        if (other != id.value()) {
             if (outgoing != 0)
-                cut(id, other->id(), outgoing);
+                cut(id, ReplicaId(other), outgoing);
             if (incoming != 0)
-                cut(other->id(), id, incoming);
+                cut(ReplicaId(other), id, incoming);
         }
 }
 
 void Faults::each_pair(std::uint64_t half, int change) {
-    const auto in_half = [half](const std::unique_ptr<Node>& each) {
-        return (half >> each->id().value() & 1u) != 0;
-    };
-    for (const auto& from : nodes_)
-        for (const auto& to : nodes_)
-            if (in_half(from) != in_half(to))
-                cut(from->id(), to->id(), change);
+    for (std::uint8_t from = 1; from < ids; ++from)
+        for (std::uint8_t to = 1; to < ids; ++to)
+            if (((half >> from ^ half >> to) & 1u) != 0)
+                cut(ReplicaId(from), ReplicaId(to), change);
 }
 
 void Faults::for_each_link(Node& at, Random& random, double share, void (SimFabric::*what)(ReplicaId, Link)) {
@@ -85,8 +90,7 @@ void Faults::on_event(std::uint32_t what, std::uint64_t value) {
         }
         break;
     case restart:
-        ++restarts_;
-        node(ReplicaId(static_cast<std::uint8_t>(value))).start(false);
+        come_back(node(ReplicaId(static_cast<std::uint8_t>(value))));
         break;
     default:
         break;
@@ -104,8 +108,18 @@ void Faults::start(std::size_t number) {
     touched = std::uint64_t{1} << chosen.id().value() | std::uint64_t{other.value()} << 56;
     trace(fmt::format("fault {}: {} (here: {} and {})", number, to_string(fault), chosen.id().value(),
                       other.value()));
-    network_.at(network_.now() + fault.length, handler_, end, number);
+    if (!begin_fault(fault, touched, chosen, other, random))
+        return;
+    ++happened_[static_cast<std::size_t>(fault.kind)];
     ++active_[static_cast<std::size_t>(fault.kind)];
+    network_.at(network_.now() + fault.length, handler_, end, number);
+    if (fault.kind == FaultKind::unseat_leaders)
+        on_leader(leader_or(fault.node));
+}
+
+// False: it cannot happen now.
+bool Faults::begin_fault(const Fault& fault, std::uint64_t& touched, Node& chosen, ReplicaId other,
+                         Random& random) {
     switch (fault.kind) {
     case FaultKind::stop_program:
         chosen.stop_program();
@@ -171,19 +185,72 @@ void Faults::start(std::size_t number) {
         break;
     case FaultKind::unseat_leaders:
         unseating_.random = random;
-        on_leader(leader_or(fault.node));
         break;
     case FaultKind::crash:
-        if (!hooks_.may_crash(chosen)) {
-            --active_[static_cast<std::size_t>(fault.kind)];
-            return;
-        }
-        crash(number, chosen);
-        break;
-    case FaultKind::count:
+    case FaultKind::lose_disk:
+    case FaultKind::rot:
+    case FaultKind::lose_write:
+        return lose(fault, chosen, random);
+    case FaultKind::crash_majority:
+    case FaultKind::crash_all: {
+        const std::size_t count = fault.kind == FaultKind::crash_all ? nodes_.size() : nodes_.size() / 2 + 1;
+        const std::size_t first = random.draw(nodes_.size());
+        for (std::size_t i = 0; i < count; ++i)
+            crash(*nodes_[(first + i) % nodes_.size()], fault.length / 4 + random.any_scale(1ms, 3s));
         break;
     }
-    ++happened_[static_cast<std::size_t>(fault.kind)];
+    case FaultKind::fail_disk:
+        if (!chosen.disk())
+            return false;
+        chosen.disk()->fail_writes(true);
+        break;
+    case FaultKind::slow_disk:
+        if (!chosen.disk())
+            return false;
+        chosen.disk()->set_slowness(2 + random.draw(200));
+        break;
+    case FaultKind::change_members:
+        operator_.change_members(random, 2s + fault.length);
+        break;
+    case FaultKind::transfer:
+        operator_.transfer(random, fault.length);
+        break;
+    case FaultKind::abstain:
+        if (chosen.abstains() || !budget_.can_lose(chosen))
+            return false;
+        chosen.abstain();
+        break;
+    case FaultKind::count:
+        return false;
+    }
+    return true;
+}
+
+// Faults that take away for good what a replica had, and must not hit a majority.
+bool Faults::lose(const Fault& fault, Node& victim, Random& random) {
+    if (!victim.replica())
+        return false;
+    const bool remembers = fault.kind == FaultKind::crash && victim.disk();
+    if (!remembers && !budget_.can_lose(victim))
+        return false;
+    if (fault.kind == FaultKind::lose_write) {
+        victim.disk()->lose_next_write();
+        victim.set_damaged();
+        return true;
+    }
+    if (fault.kind == FaultKind::rot) {
+        if (!victim.disk()->rot(random))
+            return false;
+        victim.set_damaged();
+        if (random.chance(0.7))
+            crash(victim, fault.length / 4); // nobody looks at it before
+        return true;
+    }
+    // Some never come back; others with nothing, to be taken in again perhaps.
+    crash(victim, remembers ? fault.length / 2 : random.chance(0.5) ? fault.length : Nanoseconds::max());
+    if (fault.kind == FaultKind::lose_disk)
+        victim.lose_disk();
+    return true;
 }
 
 void Faults::stop(std::size_t number) {
@@ -195,7 +262,7 @@ void Faults::stop(std::size_t number) {
         if ((touched >> each->id().value() & 1u) != 0)
             chosen = each.get();
     const bool last = --active_[static_cast<std::size_t>(fault.kind)] <= 0;
-    if (fault.kind != FaultKind::crash && fault.kind != FaultKind::partition && !chosen)
+    if (fault.kind != FaultKind::partition && !chosen)
         return;
     Random random(fault.seed);
     (void)random.next(); // as drawn in start()
@@ -241,6 +308,17 @@ void Faults::stop(std::size_t number) {
     case FaultKind::refuse_entries:
         chosen->refuse_entries(false);
         break;
+    case FaultKind::fail_disk:
+        if (chosen->disk()) {
+            chosen->disk()->fail_writes(false);
+            if (chosen->replica() && chosen->replica()->failure())
+                crash(*chosen, 10ms); // there is space again: its replica is started anew
+        }
+        break;
+    case FaultKind::slow_disk:
+        if (chosen->disk())
+            chosen->disk()->set_slowness(1);
+        break;
     case FaultKind::unseat_leaders:
         unseating_.target = nobody;
         if (unseating_.cut_off != nobody)
@@ -251,12 +329,23 @@ void Faults::stop(std::size_t number) {
     }
 }
 
-void Faults::crash(std::size_t number, Node& victim) {
-    const Fault& fault = scenario_.faults[number];
+void Faults::crash(Node& victim, Nanoseconds restart_after) {
+    if (!victim.replica())
+        return;
     trace(fmt::format("  {} crashes", victim.id().value()));
     victim.crash();
-    if (fault.seed % 2 == 0)
-        network_.at(network_.now() + fault.length, handler_, restart, victim.id().value());
+    if (restart_after != Nanoseconds::max())
+        network_.at(network_.now() + restart_after, handler_, restart, victim.id().value());
+}
+
+void Faults::come_back(Node& node) {
+    if (!node.crashed())
+        return;
+    ++restarts_;
+    if (node.disk())
+        node.restart(operator_.acquaintances());
+    else
+        node.join(operator_.acquaintances());
 }
 
 // Whoever is elected is cut off after a few of its writes have landed; the one before it is let in again. Logs that
@@ -305,6 +394,16 @@ void Faults::heal() {
         for (const auto& to : nodes_)
             network_.set_delay(from->id(), to->id(), 0ns);
         from->heal();
+    }
+    for (const auto& each : nodes_) {
+        if (!each->disk())
+            continue;
+        each->disk()->fail_writes(false);
+        each->disk()->set_slowness(1);
+        if (each->replica() && each->replica()->failure())
+            each->crash();
+        if (each->crashed())
+            come_back(*each);
     }
 }
 

@@ -3,33 +3,28 @@
 // Makes the faults of a plan happen, and end.
 #pragma once
 
-#include "sim/node.h"
-
-#include <functional>
+#include "sim/operator.h"
 
 namespace rdma_paxos::sim {
-
-using Nodes = std::vector<std::unique_ptr<Node>>;
 
 class Faults final : private EventHandler {
   public:
     /// What the plan needs of others.
     struct Hooks {
         std::function<void(std::size_t count)> load;   ///< so many proposals at once
-        std::function<bool(Node&)> may_crash;          ///< within what the group is promised to survive
         std::function<void(const std::string&)> trace; ///< empty: nobody listens
     };
 
     /// `only`: numbers of the faults that are to happen; none: all of them.
     Faults(const Scenario& scenario, const std::optional<std::vector<std::size_t>>& only, SimNetwork& network,
-           Nodes& nodes, Hooks hooks);
+           Nodes& nodes, Operator& operations, const Budget& budget, Hooks hooks);
     Faults(const Faults&) = delete;
     Faults& operator=(const Faults&) = delete;
 
     void on_leader(Node& node);
     void on_landed(ReplicaId at, ReplicaId from, Link link, bool whole);
 
-    /// Ends all faults, and lets none begin. What crashed stays down.
+    /// Ends all faults, and lets none begin. Who crashed and has a disk is started again.
     void heal();
 
     const std::array<std::size_t, fault_kinds>& happened() const { return happened_; }
@@ -45,7 +40,10 @@ class Faults final : private EventHandler {
     void cut_off(ReplicaId node, int outgoing, int incoming);
     void each_pair(std::uint64_t half, int change);
     void for_each_link(Node& node, Random& random, double share, void (SimFabric::*what)(ReplicaId, Link));
-    void crash(std::size_t number, Node& node);
+    bool begin_fault(const Fault& fault, std::uint64_t& touched, Node& chosen, ReplicaId other, Random& random);
+    bool lose(const Fault& fault, Node& victim, Random& random);
+    void crash(Node& victim, Nanoseconds restart_after);
+    void come_back(Node& node);
     void unseat_now();
     Node& node(ReplicaId id) { return *nodes_[id.value() - 1u]; }
     Node& leader_or(ReplicaId id);
@@ -57,6 +55,8 @@ class Faults final : private EventHandler {
     const Scenario& scenario_;
     SimNetwork& network_;
     Nodes& nodes_;
+    Operator& operator_;
+    const Budget& budget_;
     Hooks hooks_;
     HandlerId handler_;
     std::array<std::size_t, fault_kinds> happened_{};

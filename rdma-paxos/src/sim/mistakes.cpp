@@ -16,6 +16,8 @@ constexpr PlantedMistake mistakes[] = {
      [](ScenarioOptions&) { planted_bugs.skip_fence = true; }, 200},
     {"late-heartbeat", "a vote is given although a heartbeat landed during the fence",
      [](ScenarioOptions&) { planted_bugs.ignore_late_heartbeat = true; }, 3000},
+    {"forget-lease", "a replica that was started anew votes before the lease is over that it granted",
+     [](ScenarioOptions&) { planted_bugs.forget_lease = true; }, 2000},
     {"no-majority", "one completion commits, whatever the size of the group",
      [](ScenarioOptions&) { planted_bugs.commit_without_majority = true; }, 100},
     {"old-term", "an old term's entry is committed by counting its copies",

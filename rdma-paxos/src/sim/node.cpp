@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <utility>
 
 namespace rdma_paxos::sim {
 
@@ -27,33 +28,118 @@ void Node::change_clock(double rate) {
         schedule(std::max(now + 1us, true_time(replica_->next_deadline())));
 }
 
-void Node::start(bool founding) {
+void Node::found() {
+    make_replica(true, scenario_.config.members);
+}
+
+void Node::join(const std::vector<ReplicaId>& acquaintances) {
+    make_replica(false, acquaintances);
+}
+
+void Node::restart(const std::vector<ReplicaId>& acquaintances) {
+    make_replica(false, acquaintances);
+}
+
+void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintances) {
     Config config = scenario_.config;
     config.self = id_;
     config.founding = founding;
+    if (!founding) {
+        config.members = acquaintances;
+        config.initial_leader = nobody;
+    }
     config.seed = random_.next();
     fabric_ = network_.make_fabric(id_, memory_layout(config.ring_bytes));
     rendezvous_ = network_.make_rendezvous(id_);
     ring_.emplace(fabric_->region(Region::log).subspan(ring_offset, config.ring_bytes), config.max_entry_bytes);
-    registers_ = {};
-    applied_ = Index();
     ++life_;
-    checkers_.on_start(id_, checkers_.genesis());
-    auto replica = Replica::create(config, *fabric_, *rendezvous_, *this);
-    invariant(replica.has_value(), "a scenario that no replica accepts");
-    replica_ = std::move(*replica);
+    save_due_ = false;
+
+    Cursor from = checkers_.genesis();
+    if (scenario_.durable) {
+        if (!disk_)
+            disk_ = std::make_unique<SimDisk>(network_, id_, scenario_.disk, [this] { poke(50us); });
+        storage_ = disk_->open();
+        // Who may have voted and does not remember is somebody else.
+        if (storage_->recovered().state_suspect) {
+            storage_.reset();
+            lose_disk();
+            return make_replica(founding, acquaintances);
+        }
+        const SnapshotPoint& base = storage_->recovered().base;
+        if (base.index != Index())
+            from = {base.position, base.check, base.index, base.term};
+        if (saved_ && saved_->point.index > from.index)
+            from = {saved_->point.position, saved_->point.check, saved_->point.index, saved_->point.term};
+    }
+    registers_ = saved_ ? saved_->registers : Registers{};
+    applied_ = saved_ ? saved_->applied : Index();
+    checkers_.on_start(id_, from, saved_ ? saved_->point.index : from.index);
     if (observer_.traces())
-        observer_.trace(fmt::format("{} starts{}", id_.value(), founding ? "" : " without memory"));
+        observer_.trace(fmt::format(
+            "{} starts{}{}", id_.value(),
+            founding ? "" : storage_ && !storage_->recovered().fresh ? " from its disk" : " as somebody new",
+            storage_ && storage_->recovered().suspect ? ", whose log is suspect" : ""));
+    auto replica = Replica::create(config, *fabric_, *rendezvous_, *this, storage_.get(),
+                                   saved_ ? std::optional(saved_->point) : std::nullopt);
+    if (!replica)
+        checkers_.fail(network_.now(), fmt::format("{} cannot start: {}", id_.value(), replica.error().what));
+    else
+        replica_ = std::move(*replica);
+    incarnation_ = replica_ ? replica_->incarnation() : 0;
+    if (founding)
+        founding_incarnation_ = incarnation_;
+    if (abstains_ && replica_)
+        replica_->abstain();
+    if (replica_)
+        observer_.on_start(*this, founding);
     resume();
 }
 
 void Node::crash() {
+    observer_.on_crash(*this);
     replica_.reset();
+    storage_.reset();
+    if (disk_)
+        disk_->crash();
     rendezvous_.reset();
     fabric_.reset();
     ring_.reset();
     next_tick_ = Nanoseconds::max();
+    if (!disk_)
+        incarnation_ = 0;
     checkers_.on_crash(id_);
+}
+
+void Node::lose_disk() {
+    disk_.reset();
+    saved_.reset();
+    incarnation_ = 0;
+    damaged_ = false;
+}
+
+void Node::abstain() {
+    abstains_ = true;
+    if (replica_)
+        replica_->abstain();
+}
+
+void Node::install(const Saved& state) {
+    if (!runs() || replica_->failure() || state.point.index <= replica_->applied_index())
+        return;
+    if (disk_)
+        saved_ = state; // first of all: the log will not reach further back
+    if (auto installed = replica_->install_snapshot(state.point); !installed) {
+        if (observer_.traces())
+            observer_.trace(fmt::format("{} does not {}", id_.value(), installed.error().what));
+        return;
+    }
+    if (observer_.traces())
+        observer_.trace(fmt::format("{} installs the state of index {}", id_.value(), state.point.index.value()));
+    registers_ = state.registers;
+    applied_ = state.applied;
+    checkers_.on_install(id_, state.point, network_.now());
+    look();
 }
 
 void Node::schedule(Nanoseconds when) {
@@ -81,6 +167,10 @@ void Node::tick() {
     next_tick_ = Nanoseconds::max();
     ++ticks_;
     replica_->tick(local(network_.now()));
+    if (std::exchange(save_due_, false)) {
+        saved_ = state();
+        replica_->snapshot_saved(saved_->point);
+    }
     look();
     schedule(std::max(network_.now() + 1us, true_time(replica_->next_deadline())));
 }
@@ -98,6 +188,16 @@ bool Node::propose(const Command& command, std::size_t length) {
 void Node::flush() {
     replica_->flush(local(network_.now()));
     look();
+}
+
+bool Node::hand_over(ReplicaId to) {
+    if (!replica_->transfer_leadership(to))
+        return false;
+    if (replica_->lease_deadline() > local(network_.now()))
+        checkers_.fail(network_.now(), fmt::format("{} hands over and keeps its lease", id_.value()));
+    checkers_.on_lease_given_up(id_, network_.now());
+    poke(50us);
+    return true;
 }
 
 bool Node::has_lease() const {
@@ -153,8 +253,19 @@ bool Node::on_commit(Index index, Term term, Bytes body) {
         return true;
     }
     applied_ = index;
+    save_due_ |= disk_ && random_.chance(scenario_.save_probability);
     observer_.on_command(*this, *command, index, registers_.apply(*command));
     return true;
+}
+
+void Node::on_membership(const Membership& membership) {
+    if (observer_.traces())
+        observer_.trace(fmt::format("{}: members {}", id_.value(), to_string(membership)));
+}
+
+void Node::on_failure(const Error& error) {
+    if (observer_.traces())
+        observer_.trace(fmt::format("{}: {}", id_.value(), error.what));
 }
 
 void Node::on_role(Role role, Term term) {

@@ -15,12 +15,22 @@ namespace rdma_paxos::sim {
 
 class Node;
 
+/// A state of the registers, and the point of the log that it belongs to.
+struct Saved {
+    SnapshotPoint point;
+    Registers registers;
+    Index applied; ///< the last command in it
+};
+
 /// What nodes tell the simulation about themselves.
 class NodeObserver {
   public:
     virtual ~NodeObserver() = default;
     virtual void on_command(Node& node, const Command& command, Index index, std::uint64_t result) = 0;
     virtual void on_leader(Node& node) = 0;
+    virtual void on_lagging(Node& leader, ReplicaId peer) = 0;
+    virtual void on_start(Node& node, bool founding) = 0; ///< before its first tick
+    virtual void on_crash(Node& node) = 0;
     virtual void trace(const std::string& what) = 0;
     virtual bool traces() const = 0;
 };
@@ -33,20 +43,41 @@ class Node final : public Listener, private EventHandler {
 
     ReplicaId id() const { return id_; }
     Replica* replica() { return replica_.get(); }
+    const Replica* replica() const { return replica_.get(); }
     SimFabric* fabric() { return fabric_.get(); }
+    SimDisk* disk() { return disk_.get(); }
     const Registers& registers() const { return registers_; }
     Index applied() const { return applied_; } ///< the last command
     std::uint64_t life() const { return life_; }
+    /// Whose memory, or disk, it has; 0: none.
+    std::uint64_t incarnation() const { return incarnation_; }
+    std::uint64_t founding_incarnation() const { return founding_incarnation_; }
+    bool is_damaged() const { return damaged_; } ///< its disk does not hold all that it was told to
+    void set_damaged() { damaged_ = true; }
+    bool abstains() const { return abstains_; }
+    void abstain();
     std::uint64_t ticks() const { return ticks_; }
     bool runs() const { return replica_ && program_stops_ == 0 && host_stops_ == 0; }
     bool leads() const { return runs() && replica_->role() == Role::leader; }
 
-    void start(bool founding);
-    void crash();
+    /// With the founding members; else as somebody new whom the `acquaintances` may take in; or as who it was, from
+    /// its disk.
+    void found();
+    void join(const std::vector<ReplicaId>& acquaintances);
+    void restart(const std::vector<ReplicaId>& acquaintances);
+    void crash(); ///< the memory is lost, the disk is not
+    bool crashed() const { return !replica_ && life_ > 0; }
+    /// The disk of a crashed node is lost, too.
+    void lose_disk();
+
+    /// What a peer needs that fell behind; and what such a peer does with it.
+    Saved state() const { return {replica_->snapshot_point(), registers_, applied_}; }
+    void install(const Saved& state);
 
     /// Whether a command was taken. The caller follows with flush().
     bool propose(const Command& command, std::size_t length);
     void flush();
+    bool hand_over(ReplicaId to);
     /// Whether a read of the registers is up to date now, by the lease.
     bool has_lease() const;
 
@@ -65,8 +96,12 @@ class Node final : public Listener, private EventHandler {
     // Listener.
     bool on_commit(Index index, Term term, Bytes body) override;
     void on_role(Role role, Term term) override;
+    void on_membership(const Membership& membership) override;
+    void on_lagging(ReplicaId peer) override { observer_.on_lagging(*this, peer); }
+    void on_failure(const Error& error) override;
 
   private:
+    void make_replica(bool founding, const std::vector<ReplicaId>& acquaintances);
     void on_event(std::uint32_t what, std::uint64_t value) override;
     void schedule(Nanoseconds when);
     void tick();
@@ -90,10 +125,18 @@ class Node final : public Listener, private EventHandler {
     std::unique_ptr<SimFabric> fabric_;
     std::unique_ptr<Rendezvous> rendezvous_;
     std::unique_ptr<Replica> replica_;
+    std::unique_ptr<SimDisk> disk_; ///< none: the group is volatile
+    std::unique_ptr<Storage> storage_;
+    std::optional<Saved> saved_; ///< on the disk; the log need not reach further back
+    bool save_due_ = false;
     std::optional<LogRing> ring_; ///< how the checkers look at its memory
     Registers registers_;
     Index applied_;
     std::uint64_t life_ = 0;
+    std::uint64_t incarnation_ = 0;
+    std::uint64_t founding_incarnation_ = 0;
+    bool damaged_ = false;
+    bool abstains_ = false;
     std::uint64_t ticks_ = 0;
 
     double rate_ = 1;

@@ -33,7 +33,17 @@ constexpr std::array<KindTraits, fault_kinds> kinds{{
     {"change clock", 4},
     {"load", 8},
     {"unseat leaders", 12},
-    {"crash", 6},
+    {"crash", 8},
+    {"crash majority", 3},
+    {"crash all", 2},
+    {"lose disk", 3},
+    {"rot", 4},
+    {"lose write", 3},
+    {"fail disk", 3},
+    {"slow disk", 3},
+    {"change members", 12},
+    {"transfer", 8},
+    {"abstain", 2},
 }};
 
 constexpr Nanoseconds heartbeat = 200ms;
@@ -69,6 +79,9 @@ Config draw_config(std::uint64_t seed, Random& random) {
     for (std::size_t id = 1; id <= members; ++id)
         config.members.emplace_back(static_cast<std::uint8_t>(id));
     config.initial_leader = random.chance(0.7) ? config.members.front() : nobody;
+    config.preferred_leader = random.chance(0.3) ? config.members[1] : nobody;
+    if (random.chance(0.2))
+        config.witnesses = {config.members.back()};
     config.ring_bytes = one_of<4>(random, {16 << 10, 32 << 10, 64 << 10, 64 << 10});
     config.max_entry_bytes = 3072;
     config.max_write_bytes = one_of<4>(random, {256, 1024, 2048, 16 << 10});
@@ -79,6 +92,7 @@ Config draw_config(std::uint64_t seed, Random& random) {
                      .lease = 900ms,
                      .follower_poll = random.between(20ms, 60ms),
                      .link_retry = random.between(200ms, 500ms),
+                     .slow_follower_grace = random.chance(0.5) ? 0s : 3s,
                      .clock_drift_ppm = 10000};
     return config;
 }
@@ -93,15 +107,22 @@ Load draw_load(Random& random, const Config& config) {
     return load;
 }
 
-FaultKind draw_kind(Random& random) {
+bool needs_disk(FaultKind kind) {
+    return kind >= FaultKind::crash_majority && kind <= FaultKind::slow_disk;
+}
+
+FaultKind draw_kind(Random& random, bool durable) {
     unsigned total = 0;
     for (const KindTraits& kind : kinds)
         total += kind.weight;
-    std::uint64_t at = random.draw(total);
-    std::size_t kind = 0;
-    while (at >= kinds[kind].weight)
-        at -= kinds[kind++].weight;
-    return static_cast<FaultKind>(kind);
+    for (;;) {
+        std::uint64_t at = random.draw(total);
+        std::size_t kind = 0;
+        while (at >= kinds[kind].weight)
+            at -= kinds[kind++].weight;
+        if (durable || !needs_disk(static_cast<FaultKind>(kind)))
+            return static_cast<FaultKind>(kind);
+    }
 }
 
 Nanoseconds draw_length(FaultKind kind, Random& random) {
@@ -117,7 +138,7 @@ std::vector<Fault> draw_faults(Random& random, const Scenario& scenario) {
     Nanoseconds last = scenario.duration / 2;
     while (faults.size() < count) {
         Fault fault;
-        fault.kind = draw_kind(random);
+        fault.kind = draw_kind(random, scenario.durable);
         // Troubles love company: many a fault falls into what the one before it has set off.
         fault.at = random.chance(0.5) ? random.between(1s, scenario.duration)
                                       : std::min(scenario.duration, last + random.any_scale(1ms, 3s));
@@ -156,6 +177,10 @@ Scenario draw_scenario(std::uint64_t seed) {
     scenario.poll_max = random.any_scale(20us, 5ms);
     scenario.config = draw_config(seed, random);
     scenario.network = draw_network(random);
+    scenario.durable = random.chance(0.4);
+    scenario.disk.write_min = random.any_scale(20us, 2ms);
+    scenario.disk.write_max = scenario.disk.write_min + random.any_scale(20us, 50ms);
+    scenario.save_probability = random.chance(0.5) ? 0.02 : 0;
     scenario.load = draw_load(random, scenario.config);
     scenario.faults = draw_faults(random, scenario);
     return scenario;

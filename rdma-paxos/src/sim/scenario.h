@@ -5,6 +5,7 @@
 
 #include "rdma_paxos/config.h"
 #include "sim/sim_network.h"
+#include "sim/sim_storage.h"
 
 #include <string>
 #include <vector>
@@ -31,6 +32,16 @@ enum class FaultKind : std::uint8_t {
     load,                  ///< many proposals at once
     unseat_leaders,        ///< whoever becomes leader is cut off after its first few writes
     crash,                 ///< node's memory is lost; without a disk, so is its membership
+    crash_majority,        ///< at once; with disks only
+    crash_all,             ///< likewise
+    lose_disk,             ///< node crashes and loses its disk, too
+    rot,                   ///< a part of what node's disk holds cannot be read any more: found at its next start
+    lose_write,            ///< node's disk reports a write, and does not have it: likewise
+    fail_disk,             ///< full, or gone; the replica is started anew afterwards
+    slow_disk,
+    change_members, ///< replace, grow, shrink, witness: see Operator
+    transfer,       ///< leadership is handed over on request
+    abstain,        ///< node never leads again
     count,
 };
 inline constexpr std::size_t fault_kinds = static_cast<std::size_t>(FaultKind::count);
@@ -60,6 +71,9 @@ struct Scenario {
     std::uint64_t seed = 0;
     Config config; ///< `self`, `founding` and `seed` are set for each replica
     NetworkOptions network;
+    bool durable = false;
+    DiskOptions disk;
+    double save_probability = 0; ///< of a command to be followed by saving the state
     Load load;
     Nanoseconds poll_max{};    ///< how long a replica takes to notice what was written into its memory
     Nanoseconds duration{};    ///< of the phase with faults

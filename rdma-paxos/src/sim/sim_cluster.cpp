@@ -15,15 +15,14 @@ class Cluster final : public NodeObserver, public NetworkObserver {
   public:
     Cluster(std::uint64_t seed, const ScenarioOptions& options)
         : options_(options), scenario_(planted(draw_scenario(seed), options)), network_(seed, scenario_.network),
-          checkers_(scenario_.config.group), nodes_(make_nodes()), workload_(scenario_, network_, nodes_, history_),
-          faults_(scenario_, options.only, network_, nodes_,
-                  {.load = [this](std::size_t count) { workload_.burst(count); },
-                   .may_crash = [this](Node& node) { return may_crash(node); },
-                   .trace = options.trace ? [this](const std::string& what) { trace(what); }
-                                          : std::function<void(const std::string&)>()}) {
+          checkers_(scenario_.config.group), nodes_(make_nodes()), budget_(nodes_, scenario_.config.ring_bytes),
+          workload_(scenario_, network_, nodes_, history_),
+          operator_(scenario_, network_, nodes_, budget_, [this](ReplicaId id) { return make_node(id); }, tracer()),
+          faults_(scenario_, options.only, network_, nodes_, operator_, budget_,
+                  {.load = [this](std::size_t count) { workload_.burst(count); }, .trace = tracer()}) {
         network_.observer = this;
         for (const auto& node : nodes_)
-            node->start(true);
+            node->found();
     }
 
     Outcome run() {
@@ -50,8 +49,18 @@ class Cluster final : public NodeObserver, public NetworkObserver {
     Nodes make_nodes() {
         Nodes nodes;
         for (const ReplicaId id : scenario_.config.members)
-            nodes.push_back(std::make_unique<Node>(id, scenario_, network_, checkers_, *this));
+            nodes.push_back(make_node(id));
         return nodes;
+    }
+
+    std::unique_ptr<Node> make_node(ReplicaId id) {
+        return std::make_unique<Node>(id, scenario_, network_, checkers_, *this);
+    }
+
+    std::function<void(const std::string&)> tracer() {
+        if (!options_.trace)
+            return {};
+        return [this](const std::string& what) { trace(what); };
     }
 
     void count() {
@@ -64,6 +73,9 @@ class Cluster final : public NodeObserver, public NetworkObserver {
         totals_.committed = checkers_.applied();
         totals_.leaders = checkers_.leaderships();
         totals_.restarts = faults_.restarts();
+        totals_.durable = scenario_.durable;
+        totals_.changes = operator_.changes();
+        totals_.installs = operator_.shipped();
         for (const auto& node : nodes_)
             totals_.ticks += node->ticks();
         totals_.simulated = network_.now();
@@ -87,20 +99,19 @@ class Cluster final : public NodeObserver, public NetworkObserver {
             workload_.on_command(node, command, result);
     }
     void on_leader(Node& node) override { faults_.on_leader(node); }
+    void on_lagging(Node& leader, ReplicaId peer) override { operator_.ship_state(leader, peer); }
+    void on_start(Node& node, bool founding) override {
+        if (options_.recorder)
+            options_.recorder->on_start(node.id(), founding, *node.replica());
+    }
+    void on_crash(Node& node) override {
+        if (options_.recorder)
+            options_.recorder->on_crash(node.id());
+    }
     void trace(const std::string& what) override {
         options_.trace(fmt::format("{:.6f} {}", std::chrono::duration<double>(network_.now()).count(), what));
     }
     bool traces() const override { return bool(options_.trace); }
-
-    // What lies only in memories survives the loss of a minority of them.
-    bool may_crash(Node& node) {
-        if (!node.replica() || node.life() > 1 || crashes_ + 1 > (nodes_.size() - 1) / 2)
-            return false;
-        ++crashes_;
-        return true;
-    }
-
-    static bool is_member(Node& node) { return node.replica() && node.life() == 1; }
 
     void heal_and_check_liveness() {
         faults_.heal();
@@ -115,7 +126,7 @@ class Cluster final : public NodeObserver, public NetworkObserver {
             network_.step(limit);
             progress = workload_.answered() >= answered + 10 && everybody_has(before);
         }
-        if (checkers_.violation() || (!progress && somebody_lags()))
+        if (checkers_.violation())
             return;
         totals_.live = 1;
         totals_.recovery = totals_.longest_recovery = network_.now() - begun;
@@ -124,35 +135,28 @@ class Cluster final : public NodeObserver, public NetworkObserver {
                                                        scenario_.recovery / 1s, describe()));
     }
 
+    // All who are members, and have what they were told.
     bool everybody_has(Index index) {
-        return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-            return !is_member(*node) || node->replica()->applied_index() >= index;
+        const Node* leader = budget_.leader();
+        if (!leader)
+            return false;
+        const MemberSet& voters = leader->replica()->membership().voters;
+        return std::all_of(voters.begin(), voters.end(), [&](const Member& member) {
+            return !budget_.is_intact(member) ||
+                   nodes_[member.id.value() - 1u]->replica()->applied_index() >= index;
         });
-    }
-
-    // Who fell behind by more than the ring stays out, until state transfer exists.
-    bool somebody_lags() {
-        for (const auto& node : nodes_)
-            if (node->leads())
-                for (const auto& other : nodes_)
-                    if (is_member(*other) && node->replica()->peer(other->id()).lagging)
-                        return true;
-        // Without a leader: whoever misses more entries than a ring can hold.
-        for (const auto& node : nodes_)
-            if (is_member(*node) && checkers_.committed_up_to().value() - node->replica()->commit_index().value() >
-                                        scenario_.config.ring_bytes / 800)
-                return true;
-        return false;
     }
 
     std::string describe() {
         std::string text;
         for (const auto& node : nodes_)
             if (Replica* replica = node->replica())
-                text += fmt::format(" [{}{} {} term {} last {} commit {} applied {}]", node->id().value(),
-                                    is_member(*node) ? "" : " lost its memory", to_string(replica->role()),
+                text += fmt::format(" [{}{}{} {} term {} last {} commit {} applied {} members {}]",
+                                    node->id().value(), node->is_damaged() ? " damaged" : "",
+                                    node->abstains() ? " abstains" : "", to_string(replica->role()),
                                     replica->term().value(), replica->last_index().value(),
-                                    replica->commit_index().value(), replica->applied_index().value());
+                                    replica->commit_index().value(), replica->applied_index().value(),
+                                    to_string(replica->membership()));
         return text;
     }
 
@@ -162,10 +166,11 @@ class Cluster final : public NodeObserver, public NetworkObserver {
     Checkers checkers_;
     History history_;
     Nodes nodes_;
+    Budget budget_;
     Workload workload_;
+    Operator operator_;
     Faults faults_;
     Totals totals_;
-    std::size_t crashes_ = 0;
 };
 
 } // namespace
@@ -184,6 +189,9 @@ void Totals::add(const Totals& other) {
     committed += other.committed;
     leaders += other.leaders;
     restarts += other.restarts;
+    durable += other.durable;
+    changes += other.changes;
+    installs += other.installs;
     ticks += other.ticks;
     live += other.live;
     simulated += other.simulated;

@@ -4,6 +4,7 @@
 // that watch from outside after every step.
 #pragma once
 
+#include "checking/trace_recorder.h"
 #include "sim/scenario.h"
 
 #include <functional>
@@ -15,6 +16,7 @@ namespace rdma_paxos::sim {
 struct ScenarioOptions {
     /// Numbers of the faults of the plan that are to happen; none: all.
     std::optional<std::vector<std::size_t>> only;
+    checking::TraceRecorder* recorder = nullptr;          ///< told what the replicas do, for the model
     std::function<void(const std::string& line)> trace{}; ///< told what happens; empty: nobody
 
     // Planted mistakes of the fabric. See consensus/planted_bugs.h for those of the protocol.
@@ -32,6 +34,9 @@ struct Totals {
     std::uint64_t committed = 0;
     std::uint64_t leaders = 0; ///< leaderships
     std::uint64_t restarts = 0;
+    std::uint64_t durable = 0;  ///< groups with disks
+    std::uint64_t changes = 0;  ///< of membership, done
+    std::uint64_t installs = 0; ///< states shipped to replicas that fell behind
     std::uint64_t ticks = 0;
     std::uint64_t live = 0; ///< runs in which progress could be demanded after all was healed
     Nanoseconds simulated{};

@@ -136,7 +136,7 @@ class Judge {
     void take_batch(std::size_t at, const FoundBatch& batch) {
         const ScannedSegment& segment = segments_[at];
         if (batch.number < expected_) {
-            lose(batch.number, fmt::format("{}: batch {} stands here once more", segment.path, batch.number));
+            lose(expected_, fmt::format("{}: batch {} stands here once more", segment.path, batch.number));
             return;
         }
         skip_to(batch.number, segment.path);

@@ -221,6 +221,24 @@ void converse(Input input) {
     require(heard == 9, "is deaf for the next one");
 }
 
+/// The dialler's side: an answer that was changed anywhere is none, nor is any other message.
+void answer(Input input) {
+    const Dialler dialler(key, group, one, two);
+    FrameReader reader;
+    reader.add(dialler.hello());
+    const auto hello = reader.next();
+    auto bytes = Acceptor::accept_hello(key, **hello)->answer();
+    const auto good = bytes;
+    while (!input.left.empty()) {
+        const std::uint8_t at = input.byte();
+        bytes[at % bytes.size()] = std::byte{input.byte()};
+    }
+    reader.add(bytes);
+    const auto frame = reader.next();
+    const bool taken = frame && *frame && dialler.take_answer(**frame);
+    require(taken == (bytes == good), "takes what was not answered, or does not take what was");
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
@@ -234,7 +252,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::uint8_t kind = input.byte();
     if (kind % 4 == 0)
         require(cut(input.left, 1 + kind / 4) == cut(input.left, input.left.size() + 1), "depends on the cuts");
-    else
+    else if (kind % 4 == 1)
         converse(input);
+    else
+        answer(input);
     return 0;
 }
