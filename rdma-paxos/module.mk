@@ -33,6 +33,7 @@ $(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/tools/node_main.cpp,$(PAXOS
 $(eval $(call cxx_program,rdma-paxos-client,rdma-paxos/tools/client_main.cpp,$(PAXOS_NODE),$(PAXOS_LIBS)))
 $(eval $(call cxx_program,rdma-paxos-check-history,rdma-paxos/tools/check_history_main.cpp,rdma-paxos-checking,-lfmt))
 
+$(eval $(call cxx_test,paxos-allocation-test,$(call paxos_tests,allocation) rdma-paxos/bench/allocations.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-format-test,$(call paxos_tests,log_ring board frame key_handshake cluster_key),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-linearizability-test,$(call paxos_tests,linearizability),rdma-paxos-checking,-lfmt))
 $(eval $(call cxx_test,paxos-rendezvous-test,$(call paxos_tests,tcp_rendezvous tcp_rendezvous_strangers),rdma-paxos,$(PAXOS_LIBS)))

@@ -107,13 +107,20 @@ tl::expected<void, Error> EtcdConnection::send_all(std::string_view bytes) {
 }
 
 tl::expected<void, Error> EtcdConnection::put(std::string_view key, std::string_view value) {
+    return call("/etcdserverpb.KV/Put", field(1, key) + field(2, value));
+}
+
+tl::expected<void, Error> EtcdConnection::check() {
+    return call("/grpc.health.v1.Health/Check", {});
+}
+
+tl::expected<void, Error> EtcdConnection::call(std::string_view path, std::string_view message) {
     stream_ = std::exchange(next_stream_, next_stream_ + 2);
     answered_ = false;
-    const std::string fields = "\x83\x86" + literal("\x04", "/etcdserverpb.KV/Put") + literal("\x01", "etcd") +
+    const std::string fields = "\x83\x86" + literal("\x04", path) + literal("\x01", "etcd") +
                                literal("\x0f\x10", "application/grpc") + std::string(1, '\0') +
                                literal("\x02te", "trailers");
-    const std::string message = field(1, key) + field(2, value);
-    body_ = std::string(1, '\0') + number32(static_cast<std::uint32_t>(message.size())) + message;
+    body_ = (std::string(1, '\0') + number32(static_cast<std::uint32_t>(message.size()))).append(message);
     const std::string begin = frame(headers, end_headers, stream_, fields);
     // One packet where that is possible.
     if (body_.size() <= frame_max && window_ >= static_cast<std::int64_t>(body_.size())) {
@@ -135,10 +142,6 @@ tl::expected<void, Error> EtcdConnection::send_body() {
         window_ -= static_cast<std::int64_t>(count);
     }
     return {};
-}
-
-tl::expected<void, Error> EtcdConnection::ping() {
-    return send_all(frame(ping_frame, 0, 0, "measured"));
 }
 
 tl::expected<bool, Error> EtcdConnection::finished() {
@@ -176,7 +179,7 @@ tl::expected<bool, Error> EtcdConnection::take(unsigned type, unsigned flags, st
         return false;
     case ping_frame:
         if (flags & ack)
-            return payload == "measured";
+            return false;
         if (auto sent = send_all(frame(ping_frame, ack, 0, payload)); !sent)
             return tl::make_unexpected(sent.error());
         return false;
@@ -188,7 +191,8 @@ tl::expected<bool, Error> EtcdConnection::take(unsigned type, unsigned flags, st
         return false;
     case go_away:
     case reset_stream:
-        return failed(fmt::format("refused (frame type {})", type));
+        return failed(fmt::format("refused (frame type {}, {})", type,
+                                  payload.substr(std::min(payload.size(), std::size_t{8}))));
     case data:
         answered_ |= stream == stream_ && !payload.empty();
         break;

@@ -23,14 +23,16 @@ class EtcdConnection {
 
     /// Begins a request; finished() tells of its end. One at a time.
     tl::expected<void, Error> put(std::string_view key, std::string_view value);
-    /// The same for a PING of HTTP/2, which the server answers without etcd: what the way there and back takes.
-    tl::expected<void, Error> ping();
+    /// The same for a call that the server answers at once (Check of its health): what the way there and back
+    /// takes, gRPC included.
+    tl::expected<void, Error> check();
 
     /// Reads what has arrived; call it when fd() is readable. True if the request begun last has succeeded.
     tl::expected<bool, Error> finished();
 
   private:
     explicit EtcdConnection(int fd) : fd_(fd) {}
+    tl::expected<void, Error> call(std::string_view path, std::string_view message);
     tl::expected<void, Error> send_all(std::string_view bytes);
     tl::expected<void, Error> send_body();
     tl::expected<bool, Error> take(unsigned type, unsigned flags, std::uint32_t stream, std::string_view payload);

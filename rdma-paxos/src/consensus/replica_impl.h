@@ -238,7 +238,8 @@ class Replica::Impl {
     std::uint64_t life_;        ///< of this process
     std::uint64_t incarnation_; ///< of our memory: in durable mode it survives the process
     std::mt19937_64 random_;
-    std::vector<Peer> peers_; ///< changes only in meet_peers()
+    std::vector<Peer> peers_;             ///< changes only in meet_peers()
+    std::array<Completion, 32> polled_{}; ///< of poll_completions(), which would clear it each time
     LogRing ring_;
     std::span<std::byte> cell_memory_;
     std::span<std::byte> board_memory_;
@@ -315,7 +316,7 @@ class Replica::Impl {
     Nanoseconds push_commit_at_ = Nanoseconds::max();
     Index commit_sent_; ///< the newest commit index that an entry or cell on its way carries
     std::uint64_t cell_beat_ = 0;
-    Index newest_commit_in_log_; ///< carried by our last entry
+    Index newest_commit_in_log_;          ///< carried by our last entry
     Nanoseconds change_appended_ = never; ///< our newest membership entry
     ReplicaId handing_to_;
     Nanoseconds handing_deadline_ = never;
