@@ -122,13 +122,12 @@ void Replica::Impl::lose_log_link(Peer& peer) {
 }
 
 void Replica::Impl::poll_completions(Link link) {
-    std::array<Completion, 32> done;
     for (;;) {
-        const std::size_t count = fabric_.poll(link, done);
+        const std::size_t count = fabric_.poll(link, polled_);
         for (std::size_t i = 0; i < count; ++i)
-            if (Peer* peer = find(done[i].peer))
-                complete(*peer, done[i]);
-        if (count < done.size())
+            if (Peer* peer = find(polled_[i].peer))
+                complete(*peer, polled_[i]);
+        if (count < polled_.size())
             return;
     }
 }

@@ -239,7 +239,8 @@ class Replica::Impl {
     std::uint64_t life_;        ///< of this process
     std::uint64_t incarnation_; ///< of our memory: in durable mode it survives the process
     std::mt19937_64 random_;
-    std::vector<Peer> peers_; ///< changes only in meet_peers()
+    std::vector<Peer> peers_;             ///< changes only in meet_peers()
+    std::array<Completion, 32> polled_{}; ///< of poll_completions(), which would clear it each time
     LogRing ring_;
     std::span<std::byte> cell_memory_;
     std::span<std::byte> board_memory_;
