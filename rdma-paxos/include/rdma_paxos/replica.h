@@ -91,6 +91,7 @@ struct PeerStatus {
     bool log_up = false;           ///< leader only: our log link to it is connected
     bool lagging = false;          ///< leader only: it missed more than the ring holds; it needs a state transfer
     bool replaced = false;         ///< it came back without its memory: no member until the membership says so
+    bool suspect = false; ///< its disk may have lost entries that it acknowledged, until a leader has repaired it
     bool learner = false;          ///< receives the log, does not count
     Index acked;                   ///< leader only: it holds the log up to here (its memory, not yet its program)
     Index applied;                 ///< its listener has taken entries up to here
