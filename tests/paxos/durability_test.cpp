@@ -127,8 +127,8 @@ TEST_F(DurabilityTest, OneComesBackAndGoesOnAsTheSameMember) {
 
 TEST_F(DurabilityTest, AllComeBackWithAllThatWasCommitted) {
     found(3);
-    propose(500); // many segments, many times around the ring
-    ASSERT_TRUE(all_have(500));
+    propose(1500); // several times around the ring
+    ASSERT_TRUE(all_have(1500));
     const auto before = texts(at(1));
     for (int round = 0; round < 3; ++round) {
         for (const int each : {1, 2, 3})
@@ -137,7 +137,7 @@ TEST_F(DurabilityTest, AllComeBackWithAllThatWasCommitted) {
         for (const int each : {1, 2, 3})
             start(each, true);
         propose(1);
-        ASSERT_TRUE(all_have(501 + static_cast<std::size_t>(round)));
+        ASSERT_TRUE(all_have(1501 + static_cast<std::size_t>(round)));
         for (const int each : {1, 2, 3}) {
             const auto now = texts(at(each));
             EXPECT_TRUE(std::equal(before.begin(), before.end(), now.begin()));

@@ -209,6 +209,7 @@ Row Replica::Impl::own_row(const Peer& peer) const {
     row.has_quorum = role_ == Role::leader && has_quorum(config_.timing.election_timeout_max);
     row.newcomer = newcomer_;
     row.cannot_lead = !may_stand();
+    row.witness = witness_;
     row.suspect = suspect_;
     row.handed_over = handed_over_;
     row.dismissed = role_ == Role::leader && !peer.listed && membership_.index <= commit_.index;

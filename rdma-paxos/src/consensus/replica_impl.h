@@ -223,7 +223,8 @@ class Replica::Impl {
     bool recover_stretch();
     void store_progress();
     bool store_state();
-    bool state_is_durable() const { return !storage_ || (state_gate_ <= durable_ticket_ && !failure_); }
+    /// Asks for it, if need be: a vote for oneself may be the one that suffices, before any row has gone out.
+    bool state_is_durable() { return !storage_ || store_state(); }
     void check_storage();
     void settle_suspicion();
     void forget_stored_tail();
@@ -285,7 +286,7 @@ class Replica::Impl {
     bool self_listed_ = false;
     bool self_counts_old_ = false;
     bool self_counts_new_ = false;
-    bool witness_ = false;
+    bool witness_ = false; ///< for life: it has no state machine
 
     // Elections.
     bool abstains_ = false; ///< never leads; set once
@@ -339,6 +340,7 @@ class Replica::Impl {
     std::optional<SnapshotPoint> state_at_birth_; ///< of the listener; entries up to there are not shown to it
     std::optional<Storage::Stretch> stretch_;     ///< read back, and not all in the ring yet
     std::size_t stretch_done_ = 0;
+    std::uint64_t read_to_ = 0; ///< behind the last stretch: a filler at its end has no index, and moves no cursor
     HardState stored_state_;
     Ticket state_gate_ = 0; ///< rows may go out when this ticket is durable
     Ticket durable_ticket_ = 0;

@@ -93,7 +93,7 @@ void SimDisk::on_event(std::uint32_t, std::uint64_t turn) {
 
 // Of the write that was under way a part may be on the disk. What was torn is recognised as such: there is a blank
 // behind it. (If there is not, it looks like rot, and is treated as such.)
-void SimDisk::crash() {
+bool SimDisk::crash(bool harsh) {
     ++turn_;
     // A disk that forgets the newest write that it has reported, and nothing older, cannot be told from one that was
     // never asked. No log that counts majorities survives that on one disk and a lost replica; it is not simulated.
@@ -102,18 +102,22 @@ void SimDisk::crash() {
     const std::size_t whole = random_.draw(writing_ + 1);
     for (std::size_t i = 0; i < whole; ++i)
         records_.push_back(std::move(waiting_[i]));
-    if (whole < writing_ && random_.chance(options_.suspicious_tear)) {
+    const bool suspicious = harsh && whole < writing_;
+    if (suspicious) {
         records_.push_back(std::move(waiting_[whole]));
         records_.back().sound = false;
     }
     waiting_.clear();
     waiting_bytes_ = writing_ = 0;
+    return suspicious;
 }
 
 bool SimDisk::rot(Random& random) {
     if (records_.empty())
         return false;
-    Record& record = records_[random.draw(records_.size())];
+    // What is newest is most likely to matter.
+    const std::size_t among = random.chance(0.5) ? std::min<std::size_t>(records_.size(), 12) : records_.size();
+    Record& record = records_[records_.size() - 1 - random.draw(among)];
     if (record.kind != Kind::log && record.kind != Kind::state)
         return false;
     record.sound = false;

@@ -17,7 +17,6 @@ struct DiskOptions {
     Nanoseconds write_min = 100us;
     Nanoseconds write_max = 2ms;
     std::size_t queue_bytes = 64 << 10; ///< handed over and not yet durable
-    double suspicious_tear = 0.1;       ///< of the writes that a crash tore: cannot be told from rot
 };
 
 class SimDisk final : private EventHandler {
@@ -31,8 +30,9 @@ class SimDisk final : private EventHandler {
     /// Recovers what is there. One storage at a time; it must not outlive the disk.
     std::unique_ptr<Storage> open();
 
-    /// The program that used it is gone.
-    void crash();
+    /// The program that used it is gone. `harsh`: what was being written may be torn such that it cannot be told from
+    /// rot. True if that has happened.
+    bool crash(bool harsh);
 
     // Faults.
     void set_slowness(std::uint64_t factor) { slowness_ = factor; }
