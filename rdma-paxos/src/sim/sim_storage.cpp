@@ -115,7 +115,9 @@ bool SimDisk::crash(bool harsh) {
 bool SimDisk::rot(Random& random) {
     if (records_.empty())
         return false;
-    Record& record = records_[random.draw(records_.size())];
+    // What is newest is most likely to matter.
+    const std::size_t among = random.chance(0.5) ? std::min<std::size_t>(records_.size(), 12) : records_.size();
+    Record& record = records_[records_.size() - 1 - random.draw(among)];
     if (record.kind != Kind::log && record.kind != Kind::state)
         return false;
     record.sound = false;
