@@ -18,6 +18,7 @@ $(eval $(call cxx_library,rdma-paxos-tools,rdma-paxos/bench/member.cpp rdma-paxo
     rdma-paxos/bench/station.cpp rdma-paxos/bench/series.cpp rdma-paxos/bench/failover.cpp rdma-paxos/bench/results.cpp \
     rdma-paxos/bench/allocations.cpp))
 $(eval $(call cxx_program,rdma-paxos-bench,rdma-paxos/bench/bench_main.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_program,etcd-load,rdma-paxos/bench/etcd_load.cpp rdma-paxos/bench/etcd_connection.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
 
 SEEDS ?= 20000
 START ?= 1
@@ -26,14 +27,22 @@ sim: rdma-paxos-sim ## simulate groups under faults: SEEDS=N START=S
 	@$(BUILD)/bin/rdma-paxos-sim $(SEEDS) $(START)
 
 # A node that serves registers, its client, and the checker of what clients saw: for the lab.
+$(eval $(call cxx_program,rdma-paxos-example,rdma-paxos/example/counter.cpp,rdma-paxos,$(PAXOS_LIBS)))
+.PHONY: example
+example: $(PACKAGES_STAMP) rdma-paxos-example ## run the example of rdma-paxos/README.md
+	@$(BUILD)/bin/rdma-paxos-example
+
 PAXOS_NODE := rdma-paxos-node rdma-paxos-checking rdma-paxos
 $(eval $(call cxx_library,rdma-paxos-node,$(filter-out %_main.cpp,$(wildcard rdma-paxos/tools/*.cpp))))
 $(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/tools/node_main.cpp,$(PAXOS_NODE),$(PAXOS_LIBS)))
 $(eval $(call cxx_program,rdma-paxos-client,rdma-paxos/tools/client_main.cpp,$(PAXOS_NODE),$(PAXOS_LIBS)))
 $(eval $(call cxx_program,rdma-paxos-check-history,rdma-paxos/tools/check_history_main.cpp,rdma-paxos-checking,-lfmt))
 
+$(eval $(call cxx_test,paxos-allocation-test,$(call paxos_tests,allocation) rdma-paxos/bench/allocations.cpp,rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-example-test,$(call paxos_tests,example)))
+$(BUILD)/bin/paxos-example-test: $(BUILD)/bin/rdma-paxos-example
 $(eval $(call cxx_test,paxos-format-test,$(call paxos_tests,log_ring board frame key_handshake cluster_key),rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-linearizability-test,$(call paxos_tests,linearizability),rdma-paxos-checking,-lfmt))
+$(eval $(call cxx_test,paxos-linearizability-test,$(call paxos_tests,linearizability history),rdma-paxos-checking,-lfmt))
 $(eval $(call cxx_test,paxos-rendezvous-test,$(call paxos_tests,tcp_rendezvous tcp_rendezvous_strangers),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-replica-test,$(call paxos_tests,replica membership leadership durability) tests/paxos/storage_fake_disk.cpp,$(PAXOS_SIM),$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-shm-test,$(call paxos_tests,shm),rdma-paxos,$(PAXOS_LIBS)))

@@ -159,6 +159,12 @@ std::string Node::handle_install(const LineServer::Request& request) {
     Store store;
     if (!point || !store.restore(bytes.subspan(size)))
         return "no state of this group, or damaged";
+    if (replica_->role() == Role::leader || point->index < replica_->applied_index())
+        return "no need: this node is further";
+    // On disk first: the storage drops the log before the point, and a restart needs the state then.
+    if (state_file_)
+        if (const auto done = state_file_->write_now(*point, store.save()); !done)
+            return "no " + done.error().what;
     if (auto done = replica_->install_snapshot(*point); !done)
         return "no " + done.error().what;
     store_ = std::move(store);

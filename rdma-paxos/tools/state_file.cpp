@@ -77,6 +77,15 @@ void StateFile::write(const SnapshotPoint& point, std::vector<std::byte> state) 
         });
 }
 
+tl::expected<void, Error> StateFile::write_now(const SnapshotPoint& point, std::vector<std::byte> state) {
+    if (busy())
+        writing_.wait();
+    write(point, std::move(state));
+    if (const auto done = writing_.get(); !done)
+        return tl::make_unexpected(done.error());
+    return {};
+}
+
 std::optional<tl::expected<SnapshotPoint, Error>> StateFile::written() {
     if (!writing_.valid() || writing_.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
         return std::nullopt;

@@ -30,6 +30,8 @@ class StateFile {
     bool busy() const { return writing_.valid(); }
     /// Not while busy().
     void write(const SnapshotPoint& point, std::vector<std::byte> state);
+    /// The same, and waits until it is on disk, after whatever was under way.
+    tl::expected<void, Error> write_now(const SnapshotPoint& point, std::vector<std::byte> state);
     /// The point that has been written since the last call, if any.
     std::optional<tl::expected<SnapshotPoint, Error>> written();
 

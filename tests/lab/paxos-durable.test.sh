@@ -8,17 +8,18 @@ follows() { is "$1" "s['role'] == 'follower' and s['leader'] != 0"; }
 
 paxos_lab_up
 group=durable
-ring_kib=256
+ring_kib=32
 start_group --data /root/data
 
-check "a replica restarts"
+check "a replica restarts, having missed more than the ring holds"
 start_load one
 away=${others[0]}
 incarnation=$(of "$away" "s['incarnation']")
 stop_node "$away"
-expect_progress 150
+expect_progress 800
 start_node "$away" --data /root/data
 wait_until 15 follows "$away"
+wait_until 15 is "$away" "s['installed'] >= 1"
 expect_equal "$(of "$away" "s['incarnation']")" "$incarnation" "incarnation after a restart"
 expect_progress
 end_load 1 2 3

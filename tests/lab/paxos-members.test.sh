@@ -15,7 +15,7 @@ change_members() {
 
 paxos_lab_up
 group=members
-ring_kib=64
+ring_kib=32
 start_group
 
 check "leadership handed over"
@@ -37,7 +37,7 @@ start_load newcomer
 away=${others[1]}
 incarnation=$(of "$away" "s['incarnation']")
 stop_node "$away"
-expect_progress 1500 # more than the ring holds
+expect_progress 800 # more than the ring holds
 start_node "$away" --rejoin
 wait_until 10 is "$leader" "[p for p in s['peers'] if p['id'] == $away][0]['replaced']"
 is "$away" "s['role'] == 'learner'" > /dev/null || fail "counts before it is a member: $(call "$away" status)"

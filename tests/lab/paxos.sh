@@ -22,6 +22,7 @@ paxos_lab_up() {
 
 collect_node_logs() {
     local status=$? n
+    [[ -z ${load_pid:-} ]] || kill -KILL "$load_pid" 2> /dev/null || true
     [[ $status -eq 0 ]] || for n in 1 2 3; do
         on_host "h$n" sh -c 'cat /root/node*.log' > "h$n.node.log" 2> /dev/null || true
         call "$n" status > "h$n.status.json" 2> /dev/null || true
@@ -75,6 +76,7 @@ find_leader() {
         for n in "$@"; do
             if leads "$n" "$term" > /dev/null 2>&1; then
                 leader=$n
+                # shellcheck disable=SC2034
                 read -ra others <<< "$(tr -d "$n" <<< "1 2 3")"
                 return
             fi
@@ -113,6 +115,7 @@ expect_progress() { wait_until 20 answered_more_than $(($(answers) + ${1:-50}));
 end_recording() {
     kill -TERM "$load_pid"
     wait "$load_pid" || fail "the load failed: $(tail -n 3 "$load_name.load")"
+    load_pid=''
 }
 # end_load ID...: the load ends with a last read of everything; what its clients saw must be linearizable, and those
 # nodes must hold the same.

@@ -4,8 +4,8 @@
 // the next (group commit). docs/consensus.md, "Disk format", specifies the files; scripts/rdma-paxos-log reads
 // them.
 //
-// What is handed over is written before the storage is destroyed. A stretch larger than half the queue is taken when
-// nothing else waits, and only then memory is allocated.
+// What is handed over is written before the storage is destroyed. A stretch larger than half the queue is taken
+// when nothing else waits, and only then memory is allocated.
 #pragma once
 
 #include "rdma_paxos/storage.h"

@@ -25,6 +25,7 @@ struct Row {
     bool cannot_lead = false;  ///< it abstains, is a witness, or its storage failed
     bool suspect = false;      ///< its disk may have lost entries that it acknowledged
     bool handed_over = false;  ///< led the term before, gave its lease up, and voted for its successor
+    bool witness = false;      ///< it has no state machine
     bool dismissed = false;    ///< a leader's: the receiver is no member
     ReplicaId voted_for;       ///< in `term`
     ReplicaId granted_to;      ///< who alone may write the sender's log, in `term`

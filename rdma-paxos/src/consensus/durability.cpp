@@ -45,6 +45,7 @@ void Replica::Impl::begin_from_storage() {
     newcomer_ = incarnation_ % 2 == 0;
     suspect_ = found.suspect && !planted_bugs.drop_rotten;
     begin_from(found.base);
+    read_to_ = end_.position;
     recovering_ = true;
 }
 
@@ -57,7 +58,9 @@ void Replica::Impl::recover_some() {
             stretch_done_ = 0;
             if (!stretch_)
                 break;
-            if (stretch_->position != end_.position) { // it replaces what was stored before
+            const bool replaces = stretch_->position != read_to_;
+            read_to_ = stretch_->position + stretch_->bytes.size();
+            if (replaces) {
                 if (stretch_->position < commit_.position)
                     stretch_done_ =
                         std::min<std::size_t>(commit_.position - stretch_->position, stretch_->bytes.size());
