@@ -34,8 +34,14 @@ packages: $(PACKAGES_STAMP) ## install the Debian packages that the other target
 all: $(PACKAGES_STAMP) tripodd tripod ## build the daemon, the commands and the tools
 
 .PHONY: unit
-unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) $(FUZZ_PROGRAMS) ## run the unit tests alone
-	@scripts/run-tests "scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))" "scripts/run-fuzz 5 $(FUZZ_PROGRAMS)"
+unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) $(FUZZ_PROGRAMS) rdma-paxos-trace ## run the unit tests alone
+	@scripts/run-tests "scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))" "scripts/run-fuzz 5 $(FUZZ_PROGRAMS)" \
+	    "$(CHECK_MODEL)"
+
+CHECK_MODEL := scripts/check-model $(BUILD)/test/model $(BUILD)/bin/rdma-paxos-trace
+.PHONY: model
+model: $(PACKAGES_STAMP) rdma-paxos-trace ## check the model of rdma-paxos with Spin, and simulated runs against the model
+	@$(CHECK_MODEL) $(MODEL_RUNS)
 
 PAXOS_TESTS := $(filter paxos-%,$(UNIT_TESTS))
 .PHONY: paxos-unit sanitize

@@ -18,6 +18,7 @@ $(eval $(call cxx_library,rdma-paxos-tools,rdma-paxos/bench/member.cpp rdma-paxo
     rdma-paxos/bench/station.cpp rdma-paxos/bench/series.cpp rdma-paxos/bench/failover.cpp rdma-paxos/bench/results.cpp \
     rdma-paxos/bench/allocations.cpp))
 $(eval $(call cxx_program,rdma-paxos-bench,rdma-paxos/bench/bench_main.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_program,etcd-load,rdma-paxos/bench/etcd_load.cpp rdma-paxos/bench/etcd_connection.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
 
 SEEDS ?= 20000
 START ?= 1
@@ -37,6 +38,7 @@ $(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/tools/node_main.cpp,$(PAXOS
 $(eval $(call cxx_program,rdma-paxos-client,rdma-paxos/tools/client_main.cpp,$(PAXOS_NODE),$(PAXOS_LIBS)))
 $(eval $(call cxx_program,rdma-paxos-check-history,rdma-paxos/tools/check_history_main.cpp,rdma-paxos-checking,-lfmt))
 
+$(eval $(call cxx_test,paxos-allocation-test,$(call paxos_tests,allocation) rdma-paxos/bench/allocations.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-example-test,$(call paxos_tests,example)))
 $(BUILD)/bin/paxos-example-test: $(BUILD)/bin/rdma-paxos-example
 $(eval $(call cxx_test,paxos-node-drill-test,$(call paxos_tests,node_drill)))

@@ -51,3 +51,10 @@ drill: lab-images all redis-load ## lose a host under load, and see whether anyt
 .PHONY: bench
 bench: lab-images all rdma-paxos-bench interception redis-load ## measure: commit latency, redis, failover, cost of interception
 	@scripts/bench
+
+build/etcd/root/usr/bin/etcd: scripts/fetch-etcd | $(PACKAGES_STAMP)
+	@scripts/fetch-etcd build/etcd
+
+.PHONY: bench-paxos
+bench-paxos: lab-images rdma-paxos-bench etcd-load build/etcd/root/usr/bin/etcd ## measure the replicated log against the bare fabric and etcd: BENCH='-q shm'
+	@scripts/bench-paxos $(BENCH)

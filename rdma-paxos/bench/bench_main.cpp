@@ -53,7 +53,8 @@ bool measure_dead_follower(bench::Station& station, const Settings& settings, nl
     for (const Nanoseconds limit = bench::now() + 20s; station.replica().peer(victim).log_up;) {
         if (bench::now() > limit)
             return false;
-        station.command("nothing");
+        station.tick();
+        station.member->wait_until(station.replica().next_deadline());
     }
     for (std::size_t i = 0; i < settings.payloads.size(); ++i) {
         const auto fewer = bench::measure_commits(station, wait, settings.payloads[i], settings.rounds);
@@ -135,7 +136,8 @@ void run_station(const bench::MemberOptions& options, const Settings& settings, 
         (*station)->follow();
     else if (const auto failover = bench::live_through_failover(**station))
         document["failover"] = bench::to_json(*failover);
-    if (!ok)
+    if (!ok || (options.id == options.initial_leader && !settings.wants("failover")) ||
+        document.contains("failover"))
         bench::Station::abandoned = true;
     const std::lock_guard lock(shared.mutex);
     shared.failures += !ok;

@@ -75,6 +75,7 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
         config.timing.election_timeout_min = 500ms;
         config.timing.election_timeout_max = 1s;
         config.timing.lease = 400ms;
+        config.timing.slow_follower_grace = 1h; // a dropped one would need a snapshot, and nobody has one
     }
     auto member = std::make_unique<Member>();
     for (const auto& [id, address] : *peers) {
@@ -91,6 +92,8 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
     if (options.fabric == "verbs") {
         VerbsConfig verbs;
         verbs.device = options.device;
+        if (options.patient)
+            verbs.retry_count = 7;
         auto device = VerbsDevice::open(verbs);
         if (!device)
             return tl::make_unexpected(device.error());

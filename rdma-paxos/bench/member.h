@@ -20,7 +20,7 @@ struct MemberOptions {
     unsigned id = 0;
     std::vector<std::string> peers; ///< "ID=ADDRESS:PORT", all members, self included; for shm only "ID"
     std::string device = "rxe0";
-    std::string key; ///< file with the cluster key; needed by verbs
+    std::string key;                        ///< file with the cluster key; needed by verbs
     std::string group = "rdma-paxos-bench"; ///< 16 characters
     unsigned initial_leader = 0;
     std::size_t ring_mib = 32;

@@ -21,12 +21,14 @@ void let_others_run(std::size_t round) {
         std::this_thread::sleep_for(50us);
 }
 
-void await_commit(Station& station, WaitMode wait, Index index) {
+void await_commit(Station& station, WaitMode wait, Nanoseconds time, Index index) {
     Replica& replica = station.replica();
     if (wait == WaitMode::spin) {
-        while (replica.commit_index() < index && replica.role() == Role::leader)
-            replica.tick(now());
-        return;
+        for (;; time = now()) {
+            replica.tick(time);
+            if (replica.commit_index() >= index || replica.role() != Role::leader)
+                return;
+        }
     }
     while (replica.commit_index() < index && replica.role() == Role::leader)
         station.member->wait_until(replica.next_deadline());
@@ -49,7 +51,7 @@ std::optional<Nanoseconds> commit_one(Station& station, WaitMode wait, Bytes bod
         std::this_thread::sleep_for(50us); // a follower wants the processor, to apply what it has
     }
     replica.flush(begun);
-    await_commit(station, wait, *index);
+    await_commit(station, wait, begun, *index);
     const Nanoseconds taken = now() - begun;
     if (replica.role() != Role::leader)
         return std::nullopt;

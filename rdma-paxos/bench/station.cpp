@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../bench/station.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
 #include <sched.h>
@@ -70,10 +71,18 @@ tl::expected<void, Error> Station::gather() {
         tick();
         probe->keep_links();
         member->wait_until(replica().next_deadline());
-        if (now() > limit)
-            return tl::make_unexpected(
-                Error{fmt::format("the group did not come together within a minute: this member is {}, probes {}",
-                                  to_string(replica().role()), probe->ready() ? "connected" : "not connected")});
+        if (now() > limit) {
+            std::string what =
+                fmt::format("the group did not come together within a minute: this member is {}, probes {}",
+                            to_string(replica().role()), probe->ready() ? "connected" : "not connected");
+            for (const ReplicaId id : member->others()) {
+                const PeerStatus peer = replica().peer(id);
+                what += fmt::format("; {}: {}{}{}{}{}", id.value(), peer.alive ? "alive" : "silent",
+                                    peer.board_up ? ", board" : "", peer.log_up ? ", log" : "",
+                                    peer.lagging ? ", lagging" : "", peer.replaced ? ", replaced" : "");
+            }
+            return tl::make_unexpected(Error{what});
+        }
     }
     return {};
 }
@@ -94,14 +103,21 @@ void Station::drain() {
 
 void Station::command(std::string_view what, unsigned member_id) {
     const std::string text = fmt::format("{}{} {}", command_mark, what, member_id);
-    const auto accepted = [&] { return replica().propose(std::as_bytes(std::span(text))).has_value(); };
-    for (const Nanoseconds end = now() + 10s; !accepted() && now() < end;) {
+    Index index;
+    const auto accepted = [&] {
+        if (index == Index())
+            index = replica().propose(std::as_bytes(std::span(text))).value_or(Index());
+        return index != Index();
+    };
+    const auto heard = [&] {
+        return std::ranges::all_of(member->others(), [&](ReplicaId id) {
+            const PeerStatus peer = replica().peer(id);
+            return !peer.log_up || peer.applied >= index;
+        });
+    };
+    for (const Nanoseconds end = now() + 20s; (!accepted() || !heard()) && now() < end;) {
         tick();
-        member->wait_until(now() + 1ms);
-    }
-    for (const Nanoseconds end = now() + 400ms; now() < end;) {
-        tick();
-        member->wait_until(replica().next_deadline());
+        member->wait_until(std::min(replica().next_deadline(), now() + 1ms));
     }
 }
 

@@ -50,7 +50,7 @@ struct Station {
     /// As a follower: does nothing of its own until it is told to stop (true) or die, or leads (false).
     bool follow();
 
-    /// Ends follow() of all members of this process: the measurement has failed.
+    /// Ends follow() of all members of this process: the measurement has failed, or is over.
     static std::atomic<bool> abandoned;
 
     /// Leaves as if killed: what peers may still reach would otherwise go on acknowledging their writes.

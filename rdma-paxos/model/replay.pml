@@ -127,7 +127,14 @@ active proctype replay() {
 
         :: kind_ == T_STAND -> settle_exactly(); stand(self_, term_); must()
 
-        :: kind_ == T_VOTE -> settle_exactly(); vote(self_, peer_, term_); must()
+        :: kind_ == T_VOTE ->
+            settle_exactly();
+            if
+            :: role[self_] == LEADER -> step_down(self_, term[self_]) /* won, and laid down in the same look */
+            :: else
+            fi;
+            vote(self_, peer_, term_);
+            must()
 
         :: kind_ == T_ADOPT ->
             took = true;

@@ -201,6 +201,19 @@ TEST_F(StorageDamageTest, AnAcknowledgedWriteThatVanishedIsRot) {
     EXPECT_EQ(read_all(*storage).log, history_[1].log);
 }
 
+TEST_F(StorageDamageTest, ABlankSectorProvesNothingWhereMoreWasWrittenLater) {
+    write();
+    auto image = disk_.files().at(first_segment);
+    std::fill_n(image.begin() + static_cast<std::ptrdiff_t>((batch_2 + 1) * sector), sector, std::byte{0});
+    disk_.put(first_segment, image);
+    const auto storage = open();
+    EXPECT_TRUE(storage->recovered().suspect);
+    EXPECT_EQ(storage->recovered().state, model_.state);
+    EXPECT_EQ(storage->recovered().report.find("never acknowledged"), std::string::npos)
+        << storage->recovered().report;
+    EXPECT_TRUE(read_all(*storage).log.empty());
+}
+
 TEST_F(StorageDamageTest, ALostStateIsSuspectedUntilOneIsStored) {
     write();
     {

@@ -44,7 +44,8 @@ struct Config {
     std::vector<ReplicaId> members;      ///< self included; 1, 3, 5 or 7; same at every founding member
     ReplicaId initial_leader = nobody;   ///< at the group's birth this one stands at once, and the others leave it
                                          ///< the field for 20 election time-outs, so that it may be started last
-    std::vector<ReplicaId> witnesses;    ///< those of `members` that never lead and have no state machine
+    std::vector<ReplicaId> witnesses;    ///< those of `members` that never lead and have no state machine;
+                                         ///< whoever is not founding names itself here if it is one
     ReplicaId preferred_leader = nobody; ///< stands first when a leader is missed, and wins among equals
     /// False: a replica without memory of the group (new, or it lost what it had). `members` are then those who may
     /// know it and itself, of any number. It neither stands nor counts before the log says that it is a member.

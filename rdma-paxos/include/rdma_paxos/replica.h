@@ -45,7 +45,7 @@ const char* to_string(ProposeError error);
 enum class ChangeError : std::uint8_t {
     not_leader,
     busy,        ///< another change is under way, or this leader has not committed an entry of its own term yet
-    bad_members, ///< not 1, 3, 5 or 7 members with different ids, or only witnesses
+    bad_members, ///< not 1, 3, 5 or 7 members with different ids, or only witnesses, or a witness that is none
     unknown,     ///< a new member has not been met yet: make it known to the rendezvous, start it, try again
     unchanged,   ///< the group has just these members already
 };
@@ -86,15 +86,16 @@ class Listener {
 };
 
 struct PeerStatus {
-    bool alive = false;       ///< its row moved within the last election time-out
-    bool board_up = false;    ///< our board link to it is connected
-    bool log_up = false;      ///< leader only: our log link to it is connected
-    bool lagging = false;     ///< leader only: it missed more than the ring holds; it needs a state transfer
-    bool replaced = false;    ///< it came back without its memory: no member until the membership says so
-    bool learner = false;     ///< receives the log, does not count
-    Index acked;              ///< leader only: it holds the log up to here (its memory, not yet its program)
-    Index applied;            ///< its listener has taken entries up to here
-    Nanoseconds last_heard{}; ///< when its row last moved
+    bool alive = false;    ///< its row moved within the last election time-out
+    bool board_up = false; ///< our board link to it is connected
+    bool log_up = false;   ///< leader only: our log link to it is connected
+    bool lagging = false;  ///< leader only: it missed more than the ring holds; it needs a state transfer
+    bool replaced = false; ///< it came back without its memory: no member until the membership says so
+    bool suspect = false;  ///< its disk may have lost entries that it acknowledged, until a leader has repaired it
+    bool learner = false;  ///< receives the log, does not count
+    Index acked;           ///< leader only: it holds the log up to here (its memory, not yet its program)
+    Index applied;         ///< its listener has taken entries up to here
+    Nanoseconds last_heard{};      ///< when its row last moved
     std::uint64_t incarnation = 0; ///< of it as it is known here; 0: not met yet
 };
 

@@ -55,9 +55,10 @@ void TraceRecorder::on_crash(ReplicaId id) {
 
 void TraceRecorder::on_transition(Life& life, const Transition& transition) {
     // The life that this replica knows; there may be another by now.
-    const int peer = transition.peer == nobody || transition.peer == life.id
-                         ? life.number
-                         : life_of({.id = transition.peer, .incarnation = life.replica->peer(transition.peer).incarnation});
+    const int peer =
+        transition.peer == nobody || transition.peer == life.id
+            ? life.number
+            : life_of({.id = transition.peer, .incarnation = life.replica->peer(transition.peer).incarnation});
     const auto step = [&](const char* kind, int number = 0) {
         tell({kind, life.number, peer, transition.term.value(), transition.index.value(),
               transition.entry_term.value(), number});
@@ -126,8 +127,9 @@ void TraceRecorder::tell_install(const Transition& transition, int life) {
     };
     while (at > 0 && run_[at - 1].self == life && follows(at - 1))
         --at;
-    run_.insert(run_.begin() + std::ptrdiff_t(at), Step{"install", life, life, transition.term.value(),
-                                                        transition.index.value(), transition.entry_term.value(), 0});
+    run_.insert(run_.begin() + std::ptrdiff_t(at),
+                Step{"install", life, life, transition.term.value(), transition.index.value(),
+                     transition.entry_term.value(), 0});
 }
 
 void TraceRecorder::tell(const Step& step) {
@@ -165,8 +167,8 @@ std::uint64_t TraceRecorder::lives_of(const MemberSet& set) {
 }
 
 int TraceRecorder::number_of(const Membership& membership) {
-    const std::string what = fmt::format("{} {} {}", int(membership.phase), lives_of(membership.voters),
-                                         lives_of(membership.target));
+    const std::string what =
+        fmt::format("{} {} {}", int(membership.phase), lives_of(membership.voters), lives_of(membership.target));
     const auto [found, fresh] = memberships_.try_emplace(what, int(memberships_.size()) + 1);
     if (fresh)
         fmt::format_to(std::back_inserter(text_), "membership 0 0 {} {}\n", what, found->second);

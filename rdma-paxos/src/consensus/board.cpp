@@ -53,8 +53,8 @@ constexpr std::size_t board_bytes = 32768;
 static_assert(row_offset(ReplicaId(max_replica_id)) + row_slot <= board_bytes);
 
 // Bits of `flags`, in order.
-constexpr std::array<bool Row::*, 6> flag_bits{&Row::has_quorum, &Row::newcomer,    &Row::cannot_lead,
-                                               &Row::suspect,    &Row::handed_over, &Row::dismissed};
+constexpr std::array<bool Row::*, 7> flag_bits{&Row::has_quorum,  &Row::newcomer,  &Row::cannot_lead, &Row::suspect,
+                                               &Row::handed_over, &Row::dismissed, &Row::witness};
 
 std::uint64_t row_check(const RowImage& image, std::uint64_t salt, ReplicaId writer) {
     return XXH3_64bits_withSeed(image.data() + 8, image.size() - 8, salt ^ (writer.value() * 0x9e3779b97f4a7c15u));

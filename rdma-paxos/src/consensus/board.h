@@ -2,7 +2,7 @@
 //
 // What replicas write into each other's memory besides entries: rows on the board, and the leader's cell.
 // Both are state, not messages: writing one again changes nothing, and only the newest matters.
-// See docs/consensus.md, "Board region" and "Log region".
+// See docs/consensus-formats.md, "Board region" and "Log region".
 #pragma once
 
 #include "rdma_paxos/config.h"
@@ -25,6 +25,7 @@ struct Row {
     bool cannot_lead = false;  ///< it abstains, is a witness, or its storage failed
     bool suspect = false;      ///< its disk may have lost entries that it acknowledged
     bool handed_over = false;  ///< led the term before, gave its lease up, and voted for its successor
+    bool witness = false;      ///< it has no state machine
     bool dismissed = false;    ///< a leader's: the receiver is no member
     ReplicaId voted_for;       ///< in `term`
     ReplicaId granted_to;      ///< who alone may write the sender's log, in `term`

@@ -43,9 +43,9 @@ void Replica::Impl::begin_from_storage() {
         stored_state_ = found.state;
     }
     newcomer_ = incarnation_ % 2 == 0;
-    suspect_ = found.suspect;
+    suspect_ = found.suspect && !planted_bugs.drop_rotten;
     begin_from(found.base);
-    read_back_to_ = end_.position;
+    read_to_ = end_.position;
     recovering_ = true;
 }
 
@@ -58,9 +58,9 @@ void Replica::Impl::recover_some() {
             stretch_done_ = 0;
             if (!stretch_)
                 break;
-            // A filler before the ring's end belongs to the entry behind it, which comes as a stretch of its own.
-            const bool continues = stretch_->position == end_.position || stretch_->position == read_back_to_;
-            if (!continues) { // it replaces what was stored before
+            const bool replaces = stretch_->position != read_to_;
+            read_to_ = stretch_->position + stretch_->bytes.size();
+            if (replaces) {
                 if (stretch_->position < commit_.position)
                     stretch_done_ =
                         std::min<std::size_t>(commit_.position - stretch_->position, stretch_->bytes.size());
@@ -77,7 +77,6 @@ void Replica::Impl::recover_some() {
         }
         if (!recover_stretch())
             return; // the listener takes no more now
-        read_back_to_ = stretch_->position + stretch_->bytes.size();
         stretch_.reset();
     }
     recovering_ = false;
@@ -135,7 +134,7 @@ bool Replica::Impl::recover_stretch() {
 void Replica::Impl::check_storage() {
     if (failure_)
         return;
-    durable_ticket_ = storage_->durable();
+    durable_ticket_ = planted_bugs.ack_before_write ? ~Ticket{} : storage_->durable();
     while (storing_done_ != storing_begun_ && storing_[storing_done_ % storing_.size()].ticket <= durable_ticket_) {
         durable_ = storing_[storing_done_++ % storing_.size()].end;
         rows_changed(); // the acknowledgement

@@ -122,13 +122,12 @@ void Replica::Impl::lose_log_link(Peer& peer) {
 }
 
 void Replica::Impl::poll_completions(Link link) {
-    std::array<Completion, 32> done;
     for (;;) {
-        const std::size_t count = fabric_.poll(link, done);
+        const std::size_t count = fabric_.poll(link, polled_);
         for (std::size_t i = 0; i < count; ++i)
-            if (Peer* peer = find(done[i].peer))
-                complete(*peer, done[i]);
-        if (count < done.size())
+            if (Peer* peer = find(polled_[i].peer))
+                complete(*peer, polled_[i]);
+        if (count < polled_.size())
             return;
     }
 }
@@ -210,6 +209,7 @@ Row Replica::Impl::own_row(const Peer& peer) const {
     row.has_quorum = role_ == Role::leader && has_quorum(config_.timing.election_timeout_max);
     row.newcomer = newcomer_;
     row.cannot_lead = !may_stand();
+    row.witness = witness_;
     row.suspect = suspect_;
     row.handed_over = handed_over_;
     row.dismissed = role_ == Role::leader && !peer.listed && membership_.index <= commit_.index;

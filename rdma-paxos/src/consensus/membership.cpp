@@ -31,9 +31,6 @@ void Replica::Impl::recount() {
         peer.counts_new = joint && counts(peer, membership_.target);
         peer.listed = peer.counts_old || counts(peer, membership_.target);
     }
-    const Member* self = membership_.find(config_.self);
-    if (self && self_listed_)
-        witness_ = self->witness;
     if (self_votes())
         dismissed_ = false;
     if (role_ == Role::follower || role_ == Role::learner)
@@ -99,6 +96,11 @@ tl::expected<void, ChangeError> Replica::Impl::change_membership(std::span<const
             else
                 return tl::make_unexpected(ChangeError::unknown);
         }
+        // Whether it has a state machine was decided when it was started.
+        const Peer* met = find(member.id);
+        const bool known = member.id == config_.self || (met && met->incarnation == member.incarnation);
+        if (known && member.witness != (met ? met->row.witness : witness_))
+            return tl::make_unexpected(ChangeError::bad_members);
         if (!target.add(member))
             return tl::make_unexpected(ChangeError::bad_members);
         somebody_can_lead |= !member.witness;

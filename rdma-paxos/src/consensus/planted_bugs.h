@@ -10,9 +10,11 @@ struct PlantedBugs {
     bool commit_without_majority = false; ///< one completion commits, whatever the size of the group
     bool commit_old_term = false;         ///< an entry of an earlier term is committed by counting its copies
     bool ignore_late_heartbeat = false;   ///< a vote is given although a heartbeat landed during the fence
-    bool forget_lease = false;            ///< a replica that was started anew votes before the lease is over that it granted
-    bool wait_for_all = false;            ///< a commit waits for every follower, dead ones too
-    bool trust_canary = false;            ///< an entry is whole when its last byte is there, whatever its checksum
+    bool forget_lease = false; ///< a replica that was started anew votes before the lease is over that it granted
+    bool wait_for_all = false; ///< a commit waits for every follower, dead ones too
+    bool ack_before_write = false; ///< a follower acknowledges what its disk has not reported as durable
+    bool drop_rotten = false;      ///< recovery takes rot for a torn tail: what follows was never acknowledged
+    bool trust_canary = false;     ///< an entry is whole when its last byte is there, whatever its checksum
 };
 
 inline PlantedBugs planted_bugs;

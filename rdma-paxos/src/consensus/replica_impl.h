@@ -169,7 +169,7 @@ class Replica::Impl {
 
     // transfer.cpp
     void continue_transfer();
-    bool accept_handover();
+    void accept_handover();
 
     // replication.cpp
     void lead();
@@ -223,7 +223,8 @@ class Replica::Impl {
     bool recover_stretch();
     void store_progress();
     bool store_state();
-    bool state_is_durable() const { return !storage_ || (state_gate_ <= durable_ticket_ && !failure_); }
+    /// Asks for it, if need be: a vote for oneself may be the one that suffices, before any row has gone out.
+    bool state_is_durable() { return !storage_ || store_state(); }
     void check_storage();
     void settle_suspicion();
     void forget_stored_tail();
@@ -238,7 +239,8 @@ class Replica::Impl {
     std::uint64_t life_;        ///< of this process
     std::uint64_t incarnation_; ///< of our memory: in durable mode it survives the process
     std::mt19937_64 random_;
-    std::vector<Peer> peers_; ///< changes only in meet_peers()
+    std::vector<Peer> peers_;             ///< changes only in meet_peers()
+    std::array<Completion, 32> polled_{}; ///< of poll_completions(), which would clear it each time
     LogRing ring_;
     std::span<std::byte> cell_memory_;
     std::span<std::byte> board_memory_;
@@ -284,7 +286,7 @@ class Replica::Impl {
     bool self_listed_ = false;
     bool self_counts_old_ = false;
     bool self_counts_new_ = false;
-    bool witness_ = false;
+    bool witness_ = false; ///< for life: it has no state machine
 
     // Elections.
     bool abstains_ = false; ///< never leads; set once
@@ -315,7 +317,7 @@ class Replica::Impl {
     Nanoseconds push_commit_at_ = Nanoseconds::max();
     Index commit_sent_; ///< the newest commit index that an entry or cell on its way carries
     std::uint64_t cell_beat_ = 0;
-    Index newest_commit_in_log_; ///< carried by our last entry
+    Index newest_commit_in_log_;          ///< carried by our last entry
     Nanoseconds change_appended_ = never; ///< our newest membership entry
     ReplicaId handing_to_;
     Nanoseconds handing_deadline_ = never;
@@ -338,7 +340,7 @@ class Replica::Impl {
     std::optional<SnapshotPoint> state_at_birth_; ///< of the listener; entries up to there are not shown to it
     std::optional<Storage::Stretch> stretch_;     ///< read back, and not all in the ring yet
     std::size_t stretch_done_ = 0;
-    std::uint64_t read_back_to_ = 0; ///< end of the stretch before
+    std::uint64_t read_to_ = 0; ///< behind the last stretch: a filler at its end has no index, and moves no cursor
     HardState stored_state_;
     Ticket state_gate_ = 0; ///< rows may go out when this ticket is durable
     Ticket durable_ticket_ = 0;

@@ -92,6 +92,9 @@ void Faults::on_event(std::uint32_t what, std::uint64_t value) {
     case restart:
         come_back(node(ReplicaId(static_cast<std::uint8_t>(value))));
         break;
+    case rot_now:
+        rot_while_others_are_gone(value);
+        break;
     default:
         break;
     }
@@ -108,7 +111,11 @@ void Faults::start(std::size_t number) {
     touched = std::uint64_t{1} << chosen.id().value() | std::uint64_t{other.value()} << 56;
     trace(fmt::format("fault {}: {} (here: {} and {})", number, to_string(fault), chosen.id().value(),
                       other.value()));
-    if (!begin_fault(fault, touched, chosen, other, random))
+    // Rot does most harm to one of few who have the newest entries: cut off somebody who will lack them.
+    if (fault.kind == FaultKind::rot && chosen.disk() && budget_.can_lose(chosen) && random.chance(0.6)) {
+        cut_off(other, +1, +1);
+        network_.at(network_.now() + random.any_scale(300ms, 6s), handler_, rot_now, number);
+    } else if (!begin_fault(fault, touched, chosen, other, random))
         return;
     ++happened_[static_cast<std::size_t>(fault.kind)];
     ++active_[static_cast<std::size_t>(fault.kind)];
@@ -216,7 +223,8 @@ bool Faults::begin_fault(const Fault& fault, std::uint64_t& touched, Node& chose
         operator_.transfer(random, fault.length);
         break;
     case FaultKind::abstain:
-        if (chosen.abstains() || !budget_.can_lose(chosen))
+        // Who will not lead must keep the log that others may need: it cannot give them its state instead.
+        if (chosen.abstains() || !budget_.can_lose(chosen) || scenario_.save_probability > 0)
             return false;
         chosen.abstain();
         break;
@@ -326,6 +334,22 @@ void Faults::stop(std::size_t number) {
         break;
     default:
         break;
+    }
+}
+
+void Faults::rot_while_others_are_gone(std::size_t number) {
+    const Fault& fault = scenario_.faults[number];
+    Random random(~fault.seed);
+    const std::uint64_t touched = touched_[number];
+    const ReplicaId stale(static_cast<std::uint8_t>(touched >> 56));
+    cut_off(stale, -1, -1);
+    for (const auto& each : nodes_) {
+        const bool victim = (touched >> each->id().value() & 1u) != 0;
+        if (each->id() == stale || !each->disk() || !each->replica())
+            continue;
+        if (victim && budget_.can_lose(*each) && each->disk()->rot(random))
+            each->set_damaged();
+        crash(*each, victim ? random.any_scale(1ms, 500ms) : random.between(2s, 8s));
     }
 }
 

@@ -14,6 +14,8 @@ Node::Node(ReplicaId id, const Scenario& scenario, SimNetwork& network, Checkers
     : id_(id), scenario_(scenario), network_(network), checkers_(checkers), observer_(observer),
       handler_(network.add_handler(*this)), random_(Random::stream(scenario.seed, 1000u + id.value())) {
     local_base_ = random_.between(0s, 10s);
+    const auto& witnesses = scenario.config.witnesses;
+    witness_ = std::find(witnesses.begin(), witnesses.end(), id) != witnesses.end();
     // A little less than replicas are told to expect of one clock.
     rate_ = 1 + (2 * random_.unit() - 1) * 0.9e-6 * scenario.config.timing.clock_drift_ppm;
 }
@@ -32,7 +34,8 @@ void Node::found() {
     make_replica(true, scenario_.config.members);
 }
 
-void Node::join(const std::vector<ReplicaId>& acquaintances) {
+void Node::join(const std::vector<ReplicaId>& acquaintances, std::optional<bool> witness) {
+    witness_ = witness.value_or(witness_);
     make_replica(false, acquaintances);
 }
 
@@ -44,9 +47,13 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     Config config = scenario_.config;
     config.self = id_;
     config.founding = founding;
+    std::erase(config.witnesses, id_);
+    if (witness_)
+        config.witnesses.push_back(id_);
     if (!founding) {
         config.members = acquaintances;
         config.initial_leader = nobody;
+        config.witnesses.clear(); // the membership will tell
     }
     config.seed = random_.next();
     fabric_ = network_.make_fabric(id_, memory_layout(config.ring_bytes));
@@ -60,12 +67,6 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
         if (!disk_)
             disk_ = std::make_unique<SimDisk>(network_, id_, scenario_.disk, [this] { poke(50us); });
         storage_ = disk_->open();
-        // Who may have voted and does not remember is somebody else.
-        if (storage_->recovered().state_suspect) {
-            storage_.reset();
-            lose_disk();
-            return make_replica(founding, acquaintances);
-        }
         const SnapshotPoint& base = storage_->recovered().base;
         if (base.index != Index())
             from = {base.position, base.check, base.index, base.term};
@@ -76,10 +77,11 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     applied_ = saved_ ? saved_->applied : Index();
     checkers_.on_start(id_, from, saved_ ? saved_->point.index : from.index);
     if (observer_.traces())
-        observer_.trace(fmt::format(
-            "{} starts{}{}", id_.value(),
-            founding ? "" : storage_ && !storage_->recovered().fresh ? " from its disk" : " as somebody new",
-            storage_ && storage_->recovered().suspect ? ", whose log is suspect" : ""));
+        observer_.trace(fmt::format("{} starts{}{}", id_.value(),
+                                    founding                                   ? ""
+                                    : storage_ && !storage_->recovered().fresh ? " from its disk"
+                                                                               : " as somebody new",
+                                    storage_ && storage_->recovered().suspect ? ", whose log is suspect" : ""));
     auto replica = Replica::create(config, *fabric_, *rendezvous_, *this, storage_.get(),
                                    saved_ ? std::optional(saved_->point) : std::nullopt);
     if (!replica)

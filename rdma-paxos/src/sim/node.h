@@ -63,7 +63,7 @@ class Node final : public Listener, private EventHandler {
     /// With the founding members; else as somebody new whom the `acquaintances` may take in; or as who it was, from
     /// its disk.
     void found();
-    void join(const std::vector<ReplicaId>& acquaintances);
+    void join(const std::vector<ReplicaId>& acquaintances, std::optional<bool> witness = std::nullopt);
     void restart(const std::vector<ReplicaId>& acquaintances);
     void crash(bool harsh = false); ///< the memory is lost, the disk is not; see SimDisk
     bool crashed() const { return !replica_ && life_ > 0; }
@@ -143,6 +143,7 @@ class Node final : public Listener, private EventHandler {
     Nanoseconds local_base_{};
     Nanoseconds true_base_{};
 
+    bool witness_ = false;
     int program_stops_ = 0;
     int host_stops_ = 0;
     int refuses_ = 0;

@@ -125,17 +125,17 @@ void Operator::continue_change(std::size_t number) {
     network_.at(network_.now() + between_questions, handler_, members, number);
 }
 
-Node* Operator::somebody_new(Random& random) {
+Node* Operator::somebody_new(Random& random, bool witness) {
     // Who lost its memory comes back under its name; or a new machine takes its place.
     for (const auto& each : nodes_)
         if (each->crashed() && each->incarnation() == 0 && random.chance(0.3)) {
-            each->join(acquaintances());
+            each->join(acquaintances(), witness);
             return each.get();
         }
     if (nodes_.size() >= most_nodes)
         return nullptr;
     nodes_.push_back(make_node_(ReplicaId(static_cast<std::uint8_t>(nodes_.size() + 1))));
-    nodes_.back()->join(acquaintances());
+    nodes_.back()->join(acquaintances(), witness);
     return nodes_.back().get();
 }
 
@@ -156,7 +156,7 @@ bool Operator::choose_target(Task& task, const Membership& present) {
                          : target.begin() + static_cast<std::ptrdiff_t>(random.draw(target.size())));
     };
     const auto add_one = [&](bool witness) {
-        Node* fresh = somebody_new(random);
+        Node* fresh = somebody_new(random, witness);
         if (!fresh || std::any_of(target.begin(), target.end(),
                                   [&](const Member& member) { return member.id == fresh->id(); }))
             return false;

@@ -43,7 +43,7 @@ class Operator final : private EventHandler {
     void continue_change(std::size_t number);
     void continue_transfer(std::size_t number);
     bool choose_target(Task& task, const Membership& present);
-    Node* somebody_new(Random& random);
+    Node* somebody_new(Random& random, bool witness);
     void pack_state(ReplicaId from, ReplicaId to);
     void retire(const Membership& present, Random& random);
     Node& node(ReplicaId id) { return *nodes_[id.value() - 1u]; }

@@ -133,15 +133,9 @@ class FileStorage : public Storage {
 
     Ticket store_base(const SnapshotPoint& point) override {
         Standing after = standing_;
-        const bool anew = point.position > after.log_end;
-        if (anew)
-            after.log_end = point.position;
-        return hand_over(max_encoded_snapshot_point + disk::record_header_bytes, after, false, [&](Batch& batch) {
-            // What was superseded further on must not show up behind the base again.
-            if (anew)
-                batch.add_log(point.position, {});
-            batch.add_base(point, identity_.group);
-        });
+        after.log_end = std::max(after.log_end, point.position);
+        return hand_over(max_encoded_snapshot_point, after, false,
+                         [&](Batch& batch) { batch.add_base(point, identity_.group); });
     }
 
     Ticket store_repaired() override {

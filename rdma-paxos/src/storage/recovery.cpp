@@ -239,7 +239,8 @@ class Judge {
         return segment.batches.empty() || segment.batches.front().number >= result_.void_from;
     }
 
-    // A stretch supersedes what was stored at or behind it; nothing before the base counts.
+    // A stretch supersedes what was stored at or behind it, even one that lies before the base: a tail behind the
+    // base that it cut off must not come back.
     void put_on_log(Extent extent) {
         std::vector<Extent>& log = result_.log;
         const std::uint64_t base = result_.base.position;
