@@ -26,12 +26,12 @@ START ?= 1
 sim: rdma-paxos-sim ## simulate groups under faults: SEEDS=N START=S
 	@$(BUILD)/bin/rdma-paxos-sim $(SEEDS) $(START)
 
-# A node that serves registers, its client, and the checker of what clients saw: for the lab.
 $(eval $(call cxx_program,rdma-paxos-example,rdma-paxos/example/counter.cpp,rdma-paxos,$(PAXOS_LIBS)))
 .PHONY: example
 example: $(PACKAGES_STAMP) rdma-paxos-example ## run the example of rdma-paxos/README.md
 	@$(BUILD)/bin/rdma-paxos-example
 
+# A node that serves registers, its client, and the checker of what clients saw: for the lab.
 PAXOS_NODE := rdma-paxos-node rdma-paxos-checking rdma-paxos
 $(eval $(call cxx_library,rdma-paxos-node,$(filter-out %_main.cpp,$(wildcard rdma-paxos/tools/*.cpp))))
 $(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/tools/node_main.cpp,$(PAXOS_NODE),$(PAXOS_LIBS)))
