@@ -41,7 +41,7 @@ unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) $(FUZZ_PROGRAMS) rdma
 CHECK_MODEL := scripts/check-model $(BUILD)/test/model $(BUILD)/bin/rdma-paxos-trace
 .PHONY: model
 model: $(PACKAGES_STAMP) rdma-paxos-trace ## check the model of rdma-paxos with Spin, and simulated runs against the model
-	@$(CHECK_MODEL) $(SEEDS)
+	@$(CHECK_MODEL) $(MODEL_RUNS)
 
 PAXOS_TESTS := $(filter paxos-%,$(UNIT_TESTS))
 .PHONY: paxos-unit sanitize

@@ -178,6 +178,11 @@ TEST_F(DurabilityTest, ARottenLogIsRepairedFromThePeers) {
     propose(1);
     ASSERT_TRUE(all_have(201));
     EXPECT_EQ(texts(at(3)), texts(at(1)));
+    TestMember* one = leader();
+    ASSERT_TRUE(one);
+    ASSERT_TRUE(until([&] { return !one->replica->peer(ReplicaId(3)).suspect; }));
+    run(20ms);
+    std::this_thread::sleep_for(50ms); // the word of it goes to the disk
     kill(3);
     start(3, true);
     EXPECT_FALSE(storages_[3]->recovered().suspect) << "repaired";

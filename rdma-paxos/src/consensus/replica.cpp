@@ -263,6 +263,7 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     status.alive = is_alive(*peer);
     status.board_up = peer->board.up();
     status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;
+    status.suspect = peer->row.suspect;
     status.learner = peer->listed && !peer->counts_old && !peer->counts_new;
     status.applied = peer->row.applied_index;
     status.last_heard = peer->last_heard;

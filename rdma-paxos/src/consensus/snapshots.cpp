@@ -24,28 +24,31 @@ tl::expected<void, Error> Replica::Impl::install_snapshot(const SnapshotPoint& p
         return tl::make_unexpected(Error{fmt::format("install a snapshot of index {}: {} is applied already",
                                                      point.index.value(), applied_.index.value())});
     const Cursor at{point.position, point.check, point.index, point.term};
+    const bool ahead = at.position > commit_.position;
+    bool leads_through = !ahead;
+    for (auto entry = ring_.read(commit_); entry && !leads_through; entry = ring_.read(entry->after))
+        leads_through = entry->after == at;
+    if (storage_) {
+        // What is stored behind the point may continue another log.
+        const bool cut = leads_through || storage_->store_log(at.position, {}) != 0;
+        const Ticket ticket = cut ? storage_->store_base(point) : 0;
+        if (ticket == 0)
+            return tl::make_unexpected(Error{"install a snapshot: the storage is busy; try again"});
+        state_gate_ = ticket;
+    }
     applied_ = at;
     applied_membership_ = point.membership;
-    ++counters_.installs;
-    if (at.position > commit_.position) {
-        bool leads_through = false;
-        for (auto entry = ring_.read(commit_); entry && !leads_through; entry = ring_.read(entry->after))
-            leads_through = entry->after == at;
+    if (ahead) {
         commit_ = at;
         committed_membership_ = point.membership;
-        if (!leads_through)
-            forget_stored_tail();
         rescan_log();
     }
-    tell(TransitionKind::install, term_, nobody, at, &applied_membership_);
     if (storage_) {
-        if (const Ticket ticket = storage_->store_base(point))
-            state_gate_ = ticket;
-        else
-            failure_ = Error{"install a snapshot: the storage's queue is full"};
+        forget_stored_tail();
         stored_ = durable_ = at;
-        storing_begun_ = storing_done_;
     }
+    ++counters_.installs;
+    tell(TransitionKind::install, term_, nobody, at, &applied_membership_);
     rows_changed();
     return {};
 }

@@ -223,7 +223,8 @@ bool Faults::begin_fault(const Fault& fault, std::uint64_t& touched, Node& chose
         operator_.transfer(random, fault.length);
         break;
     case FaultKind::abstain:
-        if (chosen.abstains() || !budget_.can_lose(chosen))
+        // Who will not lead must keep the log that others may need: it cannot give them its state instead.
+        if (chosen.abstains() || !budget_.can_lose(chosen) || scenario_.save_probability > 0)
             return false;
         chosen.abstain();
         break;

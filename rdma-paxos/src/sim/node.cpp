@@ -67,12 +67,6 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
         if (!disk_)
             disk_ = std::make_unique<SimDisk>(network_, id_, scenario_.disk, [this] { poke(50us); });
         storage_ = disk_->open();
-        // Who may have voted and does not remember is somebody else.
-        if (storage_->recovered().state_suspect) {
-            storage_.reset();
-            lose_disk();
-            return make_replica(founding, acquaintances);
-        }
         const SnapshotPoint& base = storage_->recovered().base;
         if (base.index != Index())
             from = {base.position, base.check, base.index, base.term};

@@ -118,6 +118,7 @@ Report run_seeds(const RunOptions& run, const ScenarioOptions& options) {
             ++i;
             continue;
         }
+        fmt::print(stderr, "seed {}: {}\n", board->slots[i].seed.load(), cause_of_death(status));
         board->fail(board->slots[i].seed, cause_of_death(status), enough);
         processes[i] = start_worker(*board, board->slots[i], options, enough);
     }

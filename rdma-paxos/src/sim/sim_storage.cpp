@@ -136,8 +136,11 @@ std::unique_ptr<Storage> SimDisk::open() {
     std::vector<Run> runs(1);
     runs.back().known_from = 0;
     bool state_lost = false;
+    std::uint64_t end = 0; // of the log; each batch on a real disk tells, so it is known behind a hole, too
     for (const Record& record : records_) {
         Run* run = &runs.back();
+        if (record.kind == Kind::log)
+            end = record.position + record.bytes.size();
         if (!record.sound && (record.kind == Kind::log || record.kind == Kind::base)) {
             runs.emplace_back();
             continue;
@@ -167,7 +170,8 @@ std::unique_ptr<Storage> SimDisk::open() {
             if (record.base.position < found.base.position)
                 break;
             found.base = record.base;
-            if (record.base.position >= run->begin + run->log.size()) { // the log starts anew there
+            if (record.base.position >= end) { // the log starts anew there
+                end = record.base.position;
                 run->begin = record.base.position;
                 run->log.clear();
                 run->known_from = std::min(run->known_from, record.base.position);
