@@ -26,12 +26,12 @@ START ?= 1
 sim: rdma-paxos-sim ## simulate groups under faults: SEEDS=N START=S
 	@$(BUILD)/bin/rdma-paxos-sim $(SEEDS) $(START)
 
-# A node that serves registers, its client, and the checker of what clients saw: for the lab.
 $(eval $(call cxx_program,rdma-paxos-example,rdma-paxos/example/counter.cpp,rdma-paxos,$(PAXOS_LIBS)))
 .PHONY: example
 example: $(PACKAGES_STAMP) rdma-paxos-example ## run the example of rdma-paxos/README.md
 	@$(BUILD)/bin/rdma-paxos-example
 
+# A node that serves registers, its client, and the checker of what clients saw: for the lab.
 PAXOS_NODE := rdma-paxos-node rdma-paxos-checking rdma-paxos
 $(eval $(call cxx_library,rdma-paxos-node,$(filter-out %_main.cpp,$(wildcard rdma-paxos/tools/*.cpp))))
 $(eval $(call cxx_program,rdma-paxos-node,rdma-paxos/tools/node_main.cpp,$(PAXOS_NODE),$(PAXOS_LIBS)))
@@ -41,6 +41,8 @@ $(eval $(call cxx_program,rdma-paxos-check-history,rdma-paxos/tools/check_histor
 $(eval $(call cxx_test,paxos-allocation-test,$(call paxos_tests,allocation) rdma-paxos/bench/allocations.cpp,rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-example-test,$(call paxos_tests,example)))
 $(BUILD)/bin/paxos-example-test: $(BUILD)/bin/rdma-paxos-example
+$(eval $(call cxx_test,paxos-node-drill-test,$(call paxos_tests,node_drill)))
+$(BUILD)/bin/paxos-node-drill-test: $(foreach p,node client check-history,$(BUILD)/bin/rdma-paxos-$(p))
 $(eval $(call cxx_test,paxos-format-test,$(call paxos_tests,log_ring board frame key_handshake cluster_key),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-linearizability-test,$(call paxos_tests,linearizability history),rdma-paxos-checking,-lfmt))
 $(eval $(call cxx_test,paxos-rendezvous-test,$(call paxos_tests,tcp_rendezvous tcp_rendezvous_strangers),rdma-paxos,$(PAXOS_LIBS)))

@@ -18,7 +18,6 @@ namespace {
 constexpr Nanoseconds pause_min = 1s;     ///< between two ticks: this process was stopped
 constexpr Nanoseconds ship_retry = 500ms; ///< between two attempts to ship a state to the same replica
 constexpr Nanoseconds ship_patience = 5s; ///< for one attempt
-constexpr Nanoseconds save_interval = 2s; ///< between two states on disk
 constexpr Nanoseconds sleep_max = 100ms;  ///< so that a signal is noticed soon
 
 ReplicaId replica_id(unsigned id) {
@@ -244,7 +243,7 @@ void Node::save_state(Nanoseconds at) {
     }
     if (at < next_save_ || state_file_->busy())
         return;
-    next_save_ = at + save_interval;
+    next_save_ = at + std::chrono::milliseconds(static_cast<std::int64_t>(options_.save_seconds * 1000));
     if (replica_->applied_index() != Index())
         state_file_->write(replica_->snapshot_point(), store_.save());
 }

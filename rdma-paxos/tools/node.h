@@ -43,8 +43,9 @@ struct NodeOptions {
     unsigned initial_leader = 0;
     unsigned preferred_leader = 0;
     std::size_t ring_kib = 32768;
-    std::string key;  ///< file with the cluster key; needed by verbs
-    std::string data; ///< folder; empty: volatile
+    std::string key;         ///< file with the cluster key; needed by verbs
+    std::string data;        ///< folder; empty: volatile
+    double save_seconds = 2; ///< between two states on disk; the log behind the last one is kept
     bool lab_timing = false;
     bool rejoin = false;           ///< without memory of a group that exists
     bool bug_early_answer = false; ///< a planted mistake, for tests of tests: answers before the commit

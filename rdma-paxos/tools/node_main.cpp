@@ -33,6 +33,7 @@ int main(int argc, char** argv) try {
     app.add_option("--prefer", options.preferred_leader, "the member that shall lead when it can");
     app.add_option("--ring-kib", options.ring_kib, "size of the log in memory")->take_last();
     app.add_option("--data", options.data, "folder that makes it durable; default: in memory only");
+    app.add_option("--save-every", options.save_seconds, "seconds between two states on disk (with --data)");
     app.add_flag("--lab-timing", options.lab_timing, "time-outs for emulated hosts");
     app.add_flag("--rejoin", options.rejoin, "the group exists; this node knows nothing of it (yet, or any more)");
     app.add_flag("--bug-early-answer", options.bug_early_answer, "a planted mistake: answers before the commit");
