@@ -273,8 +273,8 @@ class Replica::Impl {
     Nanoseconds next_rescan_ = never;
     std::uint64_t applied_published_ = 0;
 
-    /// What lies before this position is not needed in our ring any more: the listener has it, and so has the disk's
-    /// queue. (A disk that failed gets no more.)
+    /// What lies before this position is not needed in our ring any more: the listener has it, and so has the
+    /// disk's queue. (A disk that failed gets no more.)
     std::uint64_t released() const {
         return storage_ && !failure_ ? std::min(applied_.position, stored_.position) : applied_.position;
     }

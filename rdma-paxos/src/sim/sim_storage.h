@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A simulated disk, and the storage on it. The disk outlives its program's crashes: what was durable is still there,
-// what was being written may be, in part. It can be slow or fail, a write that it reported may be missing, and what
-// it holds can rot; recovery then concludes what the storage in files would (docs/consensus.md, "What recovery
-// concludes").
+// A simulated disk, and the storage on it. The disk outlives its program's crashes: what was durable is still
+// there, what was being written may be, in part. It can be slow or fail, a write that it reported may be missing,
+// and what it holds can rot; recovery then concludes what the storage in files would (docs/consensus.md, "What
+// recovery concludes").
 #pragma once
 
 #include "rdma_paxos/storage.h"
@@ -30,8 +30,8 @@ class SimDisk final : private EventHandler {
     /// Recovers what is there. One storage at a time; it must not outlive the disk.
     std::unique_ptr<Storage> open();
 
-    /// The program that used it is gone. `harsh`: what was being written may be torn such that it cannot be told from
-    /// rot. True if that has happened.
+    /// The program that used it is gone. `harsh`: what was being written may be torn such that it cannot be told
+    /// from rot. True if that has happened.
     bool crash(bool harsh);
 
     // Faults.
