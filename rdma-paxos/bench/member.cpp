@@ -92,6 +92,8 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
     if (options.fabric == "verbs") {
         VerbsConfig verbs;
         verbs.device = options.device;
+        if (options.patient)
+            verbs.retry_count = 7;
         auto device = VerbsDevice::open(verbs);
         if (!device)
             return tl::make_unexpected(device.error());

@@ -71,10 +71,18 @@ tl::expected<void, Error> Station::gather() {
         tick();
         probe->keep_links();
         member->wait_until(replica().next_deadline());
-        if (now() > limit)
-            return tl::make_unexpected(
-                Error{fmt::format("the group did not come together within a minute: this member is {}, probes {}",
-                                  to_string(replica().role()), probe->ready() ? "connected" : "not connected")});
+        if (now() > limit) {
+            std::string what =
+                fmt::format("the group did not come together within a minute: this member is {}, probes {}",
+                            to_string(replica().role()), probe->ready() ? "connected" : "not connected");
+            for (const ReplicaId id : member->others()) {
+                const PeerStatus peer = replica().peer(id);
+                what += fmt::format("; {}: {}{}{}{}{}", id.value(), peer.alive ? "alive" : "silent",
+                                    peer.board_up ? ", board" : "", peer.log_up ? ", log" : "",
+                                    peer.lagging ? ", lagging" : "", peer.replaced ? ", replaced" : "");
+            }
+            return tl::make_unexpected(Error{what});
+        }
     }
     return {};
 }

@@ -264,7 +264,8 @@ void run_member(const GroupId& group, int id, std::uint64_t goal, Counting& list
                      .election_timeout_max = 5s,
                      .lease = 2s,
                      .follower_poll = 1ms,
-                     .link_retry = 50ms};
+                     .link_retry = 50ms,
+                     .slow_follower_grace = 1min}; // nobody here has a snapshot to go on from
     config.seed = static_cast<std::uint64_t>(id);
     auto replica = Replica::create(config, *shm.fabric, *shm.rendezvous, listener);
     ASSERT_TRUE(replica) << replica.error().what;

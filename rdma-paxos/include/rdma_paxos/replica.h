@@ -86,15 +86,15 @@ class Listener {
 };
 
 struct PeerStatus {
-    bool alive = false;            ///< its row moved within the last election time-out
-    bool board_up = false;         ///< our board link to it is connected
-    bool log_up = false;           ///< leader only: our log link to it is connected
-    bool lagging = false;          ///< leader only: it missed more than the ring holds; it needs a state transfer
-    bool replaced = false;         ///< it came back without its memory: no member until the membership says so
-    bool suspect = false; ///< its disk may have lost entries that it acknowledged, until a leader has repaired it
-    bool learner = false;          ///< receives the log, does not count
-    Index acked;                   ///< leader only: it holds the log up to here (its memory, not yet its program)
-    Index applied;                 ///< its listener has taken entries up to here
+    bool alive = false;    ///< its row moved within the last election time-out
+    bool board_up = false; ///< our board link to it is connected
+    bool log_up = false;   ///< leader only: our log link to it is connected
+    bool lagging = false;  ///< leader only: it missed more than the ring holds; it needs a state transfer
+    bool replaced = false; ///< it came back without its memory: no member until the membership says so
+    bool suspect = false;  ///< its disk may have lost entries that it acknowledged, until a leader has repaired it
+    bool learner = false;  ///< receives the log, does not count
+    Index acked;           ///< leader only: it holds the log up to here (its memory, not yet its program)
+    Index applied;         ///< its listener has taken entries up to here
     Nanoseconds last_heard{};      ///< when its row last moved
     std::uint64_t incarnation = 0; ///< of it as it is known here; 0: not met yet
 };

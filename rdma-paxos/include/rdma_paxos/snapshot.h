@@ -22,7 +22,7 @@ struct SnapshotPoint {
 };
 
 /// Bytes for a file or a message, with magic, version and checksum; at most max_encoded_snapshot_point bytes.
-/// docs/consensus.md, "Snapshot point".
+/// docs/consensus-formats.md, "Snapshot point".
 inline constexpr std::size_t max_encoded_snapshot_point = 512;
 std::vector<std::byte> encode(const SnapshotPoint& point, const GroupId& group);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rendezvous over TCP: one port for all groups of a process. See docs/consensus.md, "Who may join" and "Rendezvous
-// messages".
+// Rendezvous over TCP: one port for all groups of a process. See docs/consensus.md, "Who may join", and
+// docs/consensus-formats.md, "Rendezvous messages".
 //
 // Both ends of a connection prove that they know the cluster key before either learns anything of the other's
 // memory, and what they say then is encrypted. Whatever a peer or a stranger does wrong closes that one connection,

@@ -2,7 +2,7 @@
 //
 // What replicas write into each other's memory besides entries: rows on the board, and the leader's cell.
 // Both are state, not messages: writing one again changes nothing, and only the newest matters.
-// See docs/consensus.md, "Board region" and "Log region".
+// See docs/consensus-formats.md, "Board region" and "Log region".
 #pragma once
 
 #include "rdma_paxos/config.h"

@@ -208,7 +208,8 @@ void Replica::Impl::run_election() {
         }
     }
     answer_doubts();
-    answer_candidates();
+    if (role_ != Role::leader) // it may have become one just now
+        answer_candidates();
 }
 
 bool Replica::Impl::row_says_leader(ReplicaId id) const {

@@ -4,7 +4,7 @@
 //
 // Positions are logical: they count bytes since the group's birth, and `position % size` is the place in the ring.
 // All replicas hold an entry at the same position, so a range of the leader's ring is sent as it stands.
-// See docs/consensus.md, "Log region".
+// See docs/consensus-formats.md, "Log region".
 #pragma once
 
 #include "rdma_paxos/types.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A membership as bytes: the body of a log entry, and part of a snapshot point. docs/consensus.md, "Snapshot
-// point".
+// A membership as bytes: the body of a log entry, and part of a snapshot point. docs/consensus-formats.md,
+// "Snapshot point".
 #pragma once
 
 #include "rdma_paxos/membership.h"

@@ -225,10 +225,8 @@ void Replica::Impl::tick(Nanoseconds now) {
     follow_owner();
     if (role_ != Role::leader && role_ != Role::candidate)
         scan_log();
-    if (!accept_handover())
-        run_election();
-    if (role_ == Role::candidate)
-        continue_candidacy();
+    accept_handover();
+    run_election();
     if (role_ == Role::leader)
         lead();
     if (storage_)

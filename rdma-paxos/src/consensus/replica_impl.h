@@ -170,7 +170,7 @@ class Replica::Impl {
 
     // transfer.cpp
     void continue_transfer();
-    bool accept_handover();
+    void accept_handover();
 
     // replication.cpp
     void lead();

@@ -49,18 +49,17 @@ void Replica::Impl::continue_transfer() {
     reset_election_timer();
 }
 
-// Our turn, if a leader has just laid down for us. True if we stand.
-bool Replica::Impl::accept_handover() {
+// Our turn, if a leader has just laid down for us.
+void Replica::Impl::accept_handover() {
     if (role_ == Role::leader || role_ == Role::candidate || !may_stand())
-        return false;
+        return;
     for (const Peer& peer : peers_) {
         const Row& row = peer.row;
         if (!row.handed_over || row.voted_for != config_.self || row.term <= term_ || !is_alive(peer))
             continue;
         start_candidacy(row.term, Term(row.term.value() - 1));
-        return role_ == Role::candidate;
+        return;
     }
-    return false;
 }
 
 } // namespace rdma_paxos

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rendezvous messages as bytes on a stream. See docs/consensus.md, "Rendezvous messages". What is cut out here has
+// Rendezvous messages as bytes on a stream. See docs/consensus-formats.md, "Rendezvous messages". What is cut out here has
 // the right shape; whether it is true, and from whom, is for key_handshake.h to tell.
 #pragma once
 

@@ -2,8 +2,8 @@
 //
 // A simulated disk, and the storage on it. The disk outlives its program's crashes: what was durable is still
 // there, what was being written may be, in part. It can be slow or fail, a write that it reported may be missing,
-// and what it holds can rot; recovery then concludes what the storage in files would (docs/consensus.md, "What
-// recovery concludes").
+// and what it holds can rot; recovery then concludes what the storage in files would (docs/consensus-formats.md,
+// "What recovery concludes").
 #pragma once
 
 #include "rdma_paxos/storage.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bytes of a segment file, as docs/consensus.md, "Disk format", specifies them: sectors, each with a check of
+// The bytes of a segment file, as docs/consensus-formats.md, "Disk format", specifies them: sectors, each with a check of
 // its own; a segment header; batches of records.
 #pragma once
 

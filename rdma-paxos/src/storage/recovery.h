@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a folder of segments amounts to: the log that can be read, the state, and whether anything that was
-// acknowledged may be missing. docs/consensus.md, "What recovery concludes", has the reasoning.
+// acknowledged may be missing. docs/consensus-formats.md, "What recovery concludes", has the reasoning.
 #pragma once
 
 #include "storage/segment_scan.h"
