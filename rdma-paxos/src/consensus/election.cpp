@@ -368,7 +368,7 @@ void Replica::Impl::adopt_from(Peer& best) {
         return;
     const std::uint64_t from = commit_.position;
     const std::uint64_t to = adopting_.end_position;
-    const bool possible = to > from && to - from <= ring_.size() && to - applied_.position <= ring_.size();
+    const bool possible = to > from && to - from <= ring_.size() && to - released() <= ring_.size();
     adoption_posted_ = true;
     adoption_failed_ = !possible;
     for (std::uint64_t at = from; possible && at < to && !adoption_failed_;) {

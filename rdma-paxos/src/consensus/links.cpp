@@ -228,7 +228,7 @@ Row Replica::Impl::own_row(const Peer& peer) const {
     row.commit_position = commit_.position;
     row.commit_check = commit_.check;
     row.applied_index = applied_.index;
-    row.applied_position = applied_.position;
+    row.applied_position = released();
     row.durable_position = durable_.position;
     row.durable_term = durable_.term;
     row.log_link = peer.log.offer();
@@ -254,7 +254,7 @@ void Replica::Impl::write_rows() {
         peer.row_in_flight = true;
         peer.row_due = false;
         peer.next_row = now_ + config_.timing.heartbeat;
-        applied_published_ = applied_.position;
+        applied_published_ = released();
     }
 }
 

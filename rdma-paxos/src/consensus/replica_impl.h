@@ -20,6 +20,7 @@
 #include "consensus/planted_bugs.h"
 #include "rdma_paxos/replica.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <random>
@@ -271,6 +272,12 @@ class Replica::Impl {
     Term commit_hint_term_;
     Nanoseconds next_rescan_ = never;
     std::uint64_t applied_published_ = 0;
+
+    /// What lies before this position is not needed in our ring any more: the listener has it, and so has the
+    /// disk's queue. (A disk that failed gets no more.)
+    std::uint64_t released() const {
+        return storage_ && !failure_ ? std::min(applied_.position, stored_.position) : applied_.position;
+    }
 
     // Membership. The newest entry of its kind in our log is in effect.
     struct PendingMembership {

@@ -17,8 +17,8 @@ constexpr std::uint64_t reserved_room = 4096;
 } // namespace
 
 void Replica::Impl::become_leader() {
-    if (end_.position + ring_.room_for(end_.position, 0) > applied_.position + ring_.size()) {
-        abandon_candidacy(); // our own listener must take entries first
+    if (end_.position + ring_.room_for(end_.position, 0) > released() + ring_.size()) {
+        abandon_candidacy(); // our own listener, or disk, must take entries first
         return;
     }
     for (Peer& peer : peers_) {
@@ -59,7 +59,7 @@ void Replica::Impl::append(EntryKind kind, Bytes body) {
 // Where the end may go: what a live follower has not applied is kept for slow_follower_grace, no longer. What we
 // have not applied ourselves is kept in any case, and with it what a majority may still need.
 std::uint64_t Replica::Impl::free_end() {
-    std::uint64_t applied = applied_.position;
+    std::uint64_t applied = released();
     const Nanoseconds grace = config_.timing.slow_follower_grace;
     if (grace > 0ns)
         for (Peer& peer : peers_) {
