@@ -93,7 +93,8 @@ bool Replica::Impl::fence(Term released) {
 void Replica::Impl::become_follower(Term term, ReplicaId leader) {
     if (role_ == Role::leader) {
         // Our own lease may still run; it binds us as it binds those who acknowledged it.
-        leader_heard_ = std::max(leader_heard_, quorum_time());
+        remember_lease();
+        leader_heard_ = std::max(leader_heard_, lease_given_);
         leader_heard_from_ = config_.self;
         leader_heard_term_ = term_;
         handing_to_ = nobody;

@@ -52,6 +52,7 @@ void Replica::Impl::meet(ReplicaId id) {
 // Another process stands behind that id now. Nothing that the one before told, or acknowledged, holds for it;
 // whether it has the same memory, its first row will say.
 void Replica::Impl::begin_life(Peer& peer, std::uint64_t life) {
+    remember_lease();
     if (peer.life != 0) {
         std::rotate(peer.past_lives.begin(), peer.past_lives.end() - 1, peer.past_lives.end());
         peer.past_lives.front() = peer.life;

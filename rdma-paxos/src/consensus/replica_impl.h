@@ -188,6 +188,7 @@ class Replica::Impl {
     std::uint64_t held_by(const Peer& peer) const;
     std::uint64_t held_by_self() const;
     Nanoseconds quorum_time() const;
+    void remember_lease();
     bool has_quorum(Nanoseconds within) const;
     std::uint64_t free_end();
 
@@ -329,6 +330,7 @@ class Replica::Impl {
     ReplicaId handing_to_;
     Nanoseconds handing_deadline_ = never;
     Nanoseconds lease_floor_ = never; ///< heartbeats posted before count for no lease
+    Nanoseconds lease_given_ = never; ///< the newest quorum_time() before the present members counted
     struct Stamp {
         std::uint64_t end = 0;
         Nanoseconds at{};

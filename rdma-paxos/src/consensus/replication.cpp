@@ -36,7 +36,7 @@ void Replica::Impl::become_leader() {
     adopting_from_ = nobody;
     candidacy_released_ = Term();
     handing_to_ = nobody;
-    lease_floor_ = never;
+    lease_floor_ = lease_given_ = never;
     leading_since_ = change_appended_ = now_;
     next_heartbeat_ = now_;
     commit_sent_ = commit_.index;
@@ -332,6 +332,12 @@ Nanoseconds Replica::Impl::quorum_time() const {
     const auto time =
         majority_value<std::int64_t>(now_.count(), [](const Peer& peer) { return peer.cell_completed.count(); });
     return std::max(Nanoseconds(time), never);
+}
+
+// Who counts is about to change, and with it the time above. A lease that was told to our user runs on all the same.
+void Replica::Impl::remember_lease() {
+    if (role_ == Role::leader)
+        lease_given_ = std::max(lease_given_, quorum_time());
 }
 
 bool Replica::Impl::has_quorum(Nanoseconds within) const {
