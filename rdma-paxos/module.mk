@@ -50,7 +50,7 @@ $(eval $(call cxx_test,paxos-replica-test,$(call paxos_tests,replica membership 
 $(eval $(call cxx_test,paxos-shm-test,$(call paxos_tests,shm),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-simulation-test,$(call paxos_tests,simulation),$(PAXOS_SIM),$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-storage-test,$(wildcard tests/paxos/storage*.cpp),rdma-paxos,$(PAXOS_LIBS)))
-$(eval $(call cxx_test,paxos-verbs-test,$(call paxos_tests,verbs_fabric),rdma-paxos,$(PAXOS_LIBS)))
+$(eval $(call cxx_test,paxos-verbs-test,$(call paxos_tests,verbs_fabric locked_pages),rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_test,paxos-waiting-test,$(call paxos_tests,waiting),rdma-paxos,$(PAXOS_LIBS)))
 
 # What reads bytes of strangers, or of a disk.

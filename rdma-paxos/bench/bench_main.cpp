@@ -112,7 +112,12 @@ bool lead(bench::Station& station, const Settings& settings, nlohmann::json& doc
         return true;
     }
     if (!measure(station, settings, document)) {
-        fmt::print(stderr, "rdma-paxos-bench: a link broke, or leadership was lost, during the measurement\n");
+        const Replica& replica = station.replica();
+        fmt::print(stderr,
+                   "rdma-paxos-bench: a link broke, or leadership was lost, during the measurement: {} in term {}, "
+                   "{} reconnects, {} pauses; measured so far: {}\n",
+                   to_string(replica.role()), replica.term().value(), replica.counters().reconnects,
+                   replica.counters().pauses, bench::names_of(document));
         return false;
     }
     const Waiter::Counts& waits = station.member->waiter().counts();

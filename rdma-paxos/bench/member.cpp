@@ -93,7 +93,7 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
         VerbsConfig verbs;
         verbs.device = options.device;
         if (options.patient)
-            verbs.retry_count = 7;
+            verbs.retry_count = 6; // rxe takes 7 for "for ever"
         auto device = VerbsDevice::open(verbs);
         if (!device)
             return tl::make_unexpected(device.error());

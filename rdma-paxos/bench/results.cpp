@@ -61,6 +61,14 @@ const char* to_string(WaitMode mode) {
     return "?";
 }
 
+std::string names_of(const nlohmann::json& document) {
+    std::string names;
+    for (const auto& [name, value] : document.items())
+        if (value.is_array())
+            names += fmt::format(" {} of {}", value.size(), name);
+    return names;
+}
+
 void print(const nlohmann::json& document) {
     const auto number = [](const nlohmann::json& value) { return value.get<double>(); };
     fmt::print("{} replicas over {}, waiting: {}\n", document["replicas"].get<int>(),

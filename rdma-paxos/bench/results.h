@@ -18,6 +18,9 @@ nlohmann::json to_json(const CostRow& row);
 nlohmann::json to_json(const Failover& failover);
 const char* to_string(WaitMode mode);
 
+/// What has been measured, in words.
+std::string names_of(const nlohmann::json& document);
+
 void print(const nlohmann::json& document);
 
 } // namespace rdma_paxos::bench

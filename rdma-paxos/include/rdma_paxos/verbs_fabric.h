@@ -16,7 +16,9 @@ struct VerbsConfig {
     std::uint8_t port = 1;
     std::optional<int> gid_index;  ///< none: the first RoCE v2 entry with an IPv4-mapped address, else the first v2
     std::uint8_t ack_timeout = 14; ///< 4.096 us * 2^n until a lost packet is sent again (14: 67 ms; rxe is slow)
-    std::uint8_t retry_count = 3;  ///< so often, then the link is down. Detection of dead peers does not use it.
+    /// So often, then the link is down. At most 6: rxe takes 7 for "for ever". Detection of dead peers does not use
+    /// it.
+    std::uint8_t retry_count = 3;
 };
 
 /// An opened device; may serve many groups. Not to be shared between threads without care of the caller.

@@ -93,7 +93,8 @@ bool Replica::Impl::fence(Term released) {
 void Replica::Impl::become_follower(Term term, ReplicaId leader) {
     if (role_ == Role::leader) {
         // Our own lease may still run; it binds us as it binds those who acknowledged it.
-        leader_heard_ = std::max(leader_heard_, quorum_time());
+        remember_lease();
+        leader_heard_ = std::max(leader_heard_, lease_given_);
         leader_heard_from_ = config_.self;
         leader_heard_term_ = term_;
         handing_to_ = nobody;
@@ -368,7 +369,7 @@ void Replica::Impl::adopt_from(Peer& best) {
         return;
     const std::uint64_t from = commit_.position;
     const std::uint64_t to = adopting_.end_position;
-    const bool possible = to > from && to - from <= ring_.size() && to - applied_.position <= ring_.size();
+    const bool possible = to > from && to - from <= ring_.size() && to - released() <= ring_.size();
     adoption_posted_ = true;
     adoption_failed_ = !possible;
     for (std::uint64_t at = from; possible && at < to && !adoption_failed_;) {

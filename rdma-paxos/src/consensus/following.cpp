@@ -66,7 +66,7 @@ void Replica::Impl::rescan_log() {
     end_ = commit_;
     next_rescan_ = never;
     pending_memberships_.clear();
-    bool stored_is_ours = stored_ == end_;
+    bool stored_is_ours = stored_.position <= end_.position; // a slow disk: the rest of what is committed follows
     Index committed;
     while (take_entry(committed))
         stored_is_ours |= stored_ == end_;
@@ -130,8 +130,8 @@ void Replica::Impl::apply_committed() {
         applied_ = entry.after;
     }
     // A leader that waits for our space should hear of it before the next heartbeat.
-    if (applied_.position - applied_published_ > ring_.size() / 8) {
-        applied_published_ = applied_.position;
+    if (released() > applied_published_ + ring_.size() / 8) {
+        applied_published_ = released();
         rows_changed();
     }
 }

@@ -52,6 +52,7 @@ void Replica::Impl::meet(ReplicaId id) {
 // Another process stands behind that id now. Nothing that the one before told, or acknowledged, holds for it;
 // whether it has the same memory, its first row will say.
 void Replica::Impl::begin_life(Peer& peer, std::uint64_t life) {
+    remember_lease();
     if (peer.life != 0) {
         std::rotate(peer.past_lives.begin(), peer.past_lives.end() - 1, peer.past_lives.end());
         peer.past_lives.front() = peer.life;
@@ -228,7 +229,7 @@ Row Replica::Impl::own_row(const Peer& peer) const {
     row.commit_position = commit_.position;
     row.commit_check = commit_.check;
     row.applied_index = applied_.index;
-    row.applied_position = applied_.position;
+    row.applied_position = released();
     row.durable_position = durable_.position;
     row.durable_term = durable_.term;
     row.log_link = peer.log.offer();
@@ -254,7 +255,7 @@ void Replica::Impl::write_rows() {
         peer.row_in_flight = true;
         peer.row_due = false;
         peer.next_row = now_ + config_.timing.heartbeat;
-        applied_published_ = applied_.position;
+        applied_published_ = released();
     }
 }
 

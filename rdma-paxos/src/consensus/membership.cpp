@@ -41,6 +41,7 @@ void Replica::Impl::recount() {
 void Replica::Impl::configure(const Membership& membership) {
     if (membership == membership_)
         return;
+    remember_lease();
     membership_ = membership;
     ++counters_.membership_changes;
     recount();

@@ -20,6 +20,7 @@
 #include "consensus/planted_bugs.h"
 #include "rdma_paxos/replica.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <random>
@@ -187,6 +188,7 @@ class Replica::Impl {
     std::uint64_t held_by(const Peer& peer) const;
     std::uint64_t held_by_self() const;
     Nanoseconds quorum_time() const;
+    void remember_lease();
     bool has_quorum(Nanoseconds within) const;
     std::uint64_t free_end();
 
@@ -272,6 +274,12 @@ class Replica::Impl {
     Nanoseconds next_rescan_ = never;
     std::uint64_t applied_published_ = 0;
 
+    /// What lies before this position is not needed in our ring any more: the listener has it, and so has the
+    /// disk's queue. (A disk that failed gets no more.)
+    std::uint64_t released() const {
+        return storage_ && !failure_ ? std::min(applied_.position, stored_.position) : applied_.position;
+    }
+
     // Membership. The newest entry of its kind in our log is in effect.
     struct PendingMembership {
         Index index;
@@ -322,6 +330,7 @@ class Replica::Impl {
     ReplicaId handing_to_;
     Nanoseconds handing_deadline_ = never;
     Nanoseconds lease_floor_ = never; ///< heartbeats posted before count for no lease
+    Nanoseconds lease_given_ = never; ///< the newest quorum_time() before the present members counted
     struct Stamp {
         std::uint64_t end = 0;
         Nanoseconds at{};

@@ -17,8 +17,8 @@ constexpr std::uint64_t reserved_room = 4096;
 } // namespace
 
 void Replica::Impl::become_leader() {
-    if (end_.position + ring_.room_for(end_.position, 0) > applied_.position + ring_.size()) {
-        abandon_candidacy(); // our own listener must take entries first
+    if (end_.position + ring_.room_for(end_.position, 0) > released() + ring_.size()) {
+        abandon_candidacy(); // our own listener, or disk, must take entries first
         return;
     }
     for (Peer& peer : peers_) {
@@ -36,7 +36,7 @@ void Replica::Impl::become_leader() {
     adopting_from_ = nobody;
     candidacy_released_ = Term();
     handing_to_ = nobody;
-    lease_floor_ = never;
+    lease_floor_ = lease_given_ = never;
     leading_since_ = change_appended_ = now_;
     next_heartbeat_ = now_;
     commit_sent_ = commit_.index;
@@ -59,7 +59,7 @@ void Replica::Impl::append(EntryKind kind, Bytes body) {
 // Where the end may go: what a live follower has not applied is kept for slow_follower_grace, no longer. What we
 // have not applied ourselves is kept in any case, and with it what a majority may still need.
 std::uint64_t Replica::Impl::free_end() {
-    std::uint64_t applied = applied_.position;
+    std::uint64_t applied = released();
     const Nanoseconds grace = config_.timing.slow_follower_grace;
     if (grace > 0ns)
         for (Peer& peer : peers_) {
@@ -332,6 +332,12 @@ Nanoseconds Replica::Impl::quorum_time() const {
     const auto time =
         majority_value<std::int64_t>(now_.count(), [](const Peer& peer) { return peer.cell_completed.count(); });
     return std::max(Nanoseconds(time), never);
+}
+
+// Who counts is about to change, and with it the time above. A lease that was told to our user runs on all the same.
+void Replica::Impl::remember_lease() {
+    if (role_ == Role::leader)
+        lease_given_ = std::max(lease_given_, quorum_time());
 }
 
 bool Replica::Impl::has_quorum(Nanoseconds within) const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How much may be lost. What a group is promised to survive, it must survive; so no fault destroys more than that, and
-// at the end progress can be demanded.
+// How much may be lost. What a group is promised to survive, it must survive; so no fault destroys more than that,
+// and at the end progress can be demanded.
 #pragma once
 
 #include "sim/node.h"

@@ -58,7 +58,7 @@ class Checkers {
     };
     struct Watched {
         bool exists = false;
-        Cursor known; ///< up to here its log was compared and is committed
+        Cursor known;    ///< up to here its log was compared and is committed
         Index last;      ///< its end when its log was last read, ...
         Index committed; ///< ... and up to where it said that it is committed
         Index last_applied;

@@ -92,6 +92,9 @@ void Faults::on_event(std::uint32_t what, std::uint64_t value) {
     case restart:
         come_back(node(ReplicaId(static_cast<std::uint8_t>(value))));
         break;
+    case cut_power:
+        power_cut(value);
+        break;
     case rot_now:
         rot_while_others_are_gone(value);
         break;
@@ -202,8 +205,18 @@ bool Faults::begin_fault(const Fault& fault, std::uint64_t& touched, Node& chose
     case FaultKind::crash_all: {
         const std::size_t count = fault.kind == FaultKind::crash_all ? nodes_.size() : nodes_.size() / 2 + 1;
         const std::size_t first = random.draw(nodes_.size());
+        touched = 0;
         for (std::size_t i = 0; i < count; ++i)
-            crash(*nodes_[(first + i) % nodes_.size()], fault.length / 4 + random.any_scale(1ms, 3s));
+            touched |= std::uint64_t{1} << nodes_[(first + i) % nodes_.size()]->id().value();
+        // It hurts most while the disks are busy with what was just proposed.
+        const bool busy = random.chance(0.6);
+        for (const auto& each : nodes_)
+            if (busy && each->disk())
+                each->disk()->set_slowness(10 + random.draw(300));
+        if (busy)
+            hooks_.load(5 + random.draw(20));
+        network_.at(network_.now() + random.any_scale(1us, busy ? 500ms : 1us), handler_, cut_power,
+                    static_cast<std::uint64_t>(&fault - scenario_.faults.data()));
         break;
     }
     case FaultKind::fail_disk:
@@ -334,6 +347,17 @@ void Faults::stop(std::size_t number) {
         break;
     default:
         break;
+    }
+}
+
+void Faults::power_cut(std::size_t number) {
+    const Fault& fault = scenario_.faults[number];
+    Random random(~fault.seed);
+    for (const auto& each : nodes_) {
+        if (each->disk())
+            each->disk()->set_slowness(1);
+        if (each->disk() && (touched_[number] >> each->id().value() & 1u) != 0)
+            crash(*each, fault.length / 4 + random.any_scale(1ms, 3s));
     }
 }
 

@@ -31,7 +31,7 @@ class Faults final : private EventHandler {
     std::size_t restarts() const { return restarts_; }
 
   private:
-    enum What : std::uint32_t { begin, end, go_on, silence, release, restart, rot_now };
+    enum What : std::uint32_t { begin, end, go_on, silence, release, restart, rot_now, cut_power };
 
     void on_event(std::uint32_t what, std::uint64_t value) override;
     void start(std::size_t number);
@@ -42,6 +42,7 @@ class Faults final : private EventHandler {
     void for_each_link(Node& node, Random& random, double share, void (SimFabric::*what)(ReplicaId, Link));
     bool begin_fault(const Fault& fault, std::uint64_t& touched, Node& chosen, ReplicaId other, Random& random);
     bool lose(const Fault& fault, Node& victim, Random& random);
+    void power_cut(std::size_t number);
     void rot_while_others_are_gone(std::size_t number);
     void crash(Node& victim, Nanoseconds restart_after);
     void come_back(Node& node);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who runs the group: changes its members, hands leadership over, and ships states to replicas that fell behind. Asks
-// again and again until it is done, or it is too late.
+// Who runs the group: changes its members, hands leadership over, and ships states to replicas that fell behind.
+// Asks again and again until it is done, or it is too late.
 #pragma once
 
 #include "sim/budget.h"

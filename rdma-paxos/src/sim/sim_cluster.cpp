@@ -17,7 +17,8 @@ class Cluster final : public NodeObserver, public NetworkObserver {
         : options_(options), scenario_(planted(draw_scenario(seed), options)), network_(seed, scenario_.network),
           checkers_(scenario_.config.group), nodes_(make_nodes()), budget_(nodes_, scenario_.config.ring_bytes),
           workload_(scenario_, network_, nodes_, history_),
-          operator_(scenario_, network_, nodes_, budget_, [this](ReplicaId id) { return make_node(id); }, tracer()),
+          operator_(
+              scenario_, network_, nodes_, budget_, [this](ReplicaId id) { return make_node(id); }, tracer()),
           faults_(scenario_, options.only, network_, nodes_, operator_, budget_,
                   {.load = [this](std::size_t count) { workload_.burst(count); }, .trace = tracer()}) {
         network_.observer = this;
@@ -151,12 +152,12 @@ class Cluster final : public NodeObserver, public NetworkObserver {
         std::string text;
         for (const auto& node : nodes_)
             if (Replica* replica = node->replica())
-                text += fmt::format(" [{}{}{} {} term {} last {} commit {} applied {} members {}]",
-                                    node->id().value(), node->is_damaged() ? " damaged" : "",
-                                    node->abstains() ? " abstains" : "", to_string(replica->role()),
-                                    replica->term().value(), replica->last_index().value(),
-                                    replica->commit_index().value(), replica->applied_index().value(),
-                                    to_string(replica->membership()));
+                text +=
+                    fmt::format(" [{}{}{} {} term {} last {} commit {} applied {} members {}]", node->id().value(),
+                                node->is_damaged() ? " damaged" : "", node->abstains() ? " abstains" : "",
+                                to_string(replica->role()), replica->term().value(), replica->last_index().value(),
+                                replica->commit_index().value(), replica->applied_index().value(),
+                                to_string(replica->membership()));
         return text;
     }
 

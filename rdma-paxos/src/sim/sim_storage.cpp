@@ -95,8 +95,9 @@ void SimDisk::on_event(std::uint32_t, std::uint64_t turn) {
 // behind it. (If there is not, it looks like rot, and is treated as such.)
 bool SimDisk::crash(bool harsh) {
     ++turn_;
-    // A disk that forgets the newest write that it has reported, and nothing older, cannot be told from one that was
-    // never asked. No log that counts majorities survives that on one disk and a lost replica; it is not simulated.
+    // A disk that forgets the newest write that it has reported, and nothing older, cannot be told from one that
+    // was never asked. No log that counts majorities survives that on one disk and a lost replica; it is not
+    // simulated.
     for (auto record = records_.rbegin(); record != records_.rend() && !record->sound; ++record)
         record->sound = true;
     const std::size_t whole = random_.draw(writing_ + 1);
