@@ -22,6 +22,7 @@ bool Replica::Impl::counts_self(const MemberSet& set) const {
 }
 
 void Replica::Impl::recount() {
+    remember_lease();
     const bool joint = membership_.phase == Membership::Phase::joint;
     self_counts_old_ = counts_self(membership_.voters);
     self_counts_new_ = joint && counts_self(membership_.target);

@@ -334,7 +334,8 @@ Nanoseconds Replica::Impl::quorum_time() const {
     return std::max(Nanoseconds(time), never);
 }
 
-// Who counts is about to change, and with it the time above. A lease that was told to our user runs on all the same.
+// Who counts is about to change, and with it the time above. A lease that was told to our user runs on all the
+// same.
 void Replica::Impl::remember_lease() {
     if (role_ == Role::leader)
         lease_given_ = std::max(lease_given_, quorum_time());
