@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Storage in files of one folder. Each write is O_DSYNC; what is handed over while one is under way goes out with
-// the next (group commit). docs/consensus-formats.md, "Disk format", specifies the files; scripts/rdma-paxos-log reads
-// them.
+// the next (group commit). docs/consensus-formats.md, "Disk format", specifies the files; scripts/rdma-paxos-log
+// reads them.
 //
 // What is handed over is written before the storage is destroyed. A stretch larger than half the queue is taken
 // when nothing else waits, and only then memory is allocated.

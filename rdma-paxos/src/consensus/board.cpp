@@ -45,7 +45,7 @@ struct RowBytes {
     std::byte endpoint[Endpoint::capacity];
 };
 static_assert(sizeof(RowBytes) == 248 && sizeof(RowBytes) <= sizeof(RowImage));
-static_assert(sizeof(RowImage) <= row_slot && sizeof(RowImage) <= row_slot);
+static_assert(sizeof(RowImage) <= row_slot);
 static_assert(cell_source_offset(ReplicaId(max_replica_id + 1)) <= ring_offset);
 
 constexpr std::uint8_t row_version = 2;

@@ -66,10 +66,9 @@ std::uint64_t Replica::Impl::free_end() {
             const bool takes_part =
                 is_alive(peer) && peer.listed && !peer.lagging &&
                 (peer.sending || now_ - peer.log_lost < 4 * config_.timing.election_timeout_max);
-            if (!takes_part || peer.row.applied_position >= applied_.position)
+            const bool is_full = end_.position + ring_.size() / 8 >= peer.row.applied_position + ring_.size();
+            if (!takes_part || !is_full || peer.row.applied_position >= applied_.position)
                 peer.holds_back = never;
-            else if (end_.position + ring_.size() / 8 < peer.row.applied_position + ring_.size())
-                peer.holds_back = never; // there is room enough yet
             else if (peer.holds_back == never)
                 peer.holds_back = now_;
             if (takes_part && (peer.holds_back == never || now_ - peer.holds_back < grace))

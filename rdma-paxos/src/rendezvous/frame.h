@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rendezvous messages as bytes on a stream. See docs/consensus-formats.md, "Rendezvous messages". What is cut out here has
-// the right shape; whether it is true, and from whom, is for key_handshake.h to tell.
+// Rendezvous messages as bytes on a stream. See docs/consensus-formats.md, "Rendezvous messages". What is cut out
+// here has the right shape; whether it is true, and from whom, is for key_handshake.h to tell.
 #pragma once
 
 #include "rdma_paxos/rendezvous.h"

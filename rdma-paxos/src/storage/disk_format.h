@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bytes of a segment file, as docs/consensus-formats.md, "Disk format", specifies them: sectors, each with a check of
-// its own; a segment header; batches of records.
+// The bytes of a segment file, as docs/consensus-formats.md, "Disk format", specifies them: sectors, each with a
+// check of its own; a segment header; batches of records.
 #pragma once
 
 #include "rdma_paxos/storage.h"
