@@ -100,7 +100,7 @@ class Waiter {
             if (after - before >= suspicious_gap)
                 check_preemption(after);
             if (found || after >= limit) {
-                end(after - begun, found, after >= begun + budget);
+                end(after - begun, found, after - begun >= budget);
                 return found;
             }
             before = after;
