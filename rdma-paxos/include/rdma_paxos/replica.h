@@ -175,8 +175,9 @@ class Replica {
     /// What belongs to the state of the listener as it is now.
     SnapshotPoint snapshot_point() const;
 
-    /// The listener's state is now that of `point`: forget the log up to there. Fails on a leader, or if this
-    /// replica has applied more already.
+    /// The listener's state is now that of `point`: forget the log up to there. In durable mode the user has that
+    /// state on disk already: after a restart the stored log begins there. Fails, and changes nothing, on a leader,
+    /// if this replica has applied more already, or if the storage's queue is full (try again).
     tl::expected<void, Error> install_snapshot(const SnapshotPoint& point);
 
     /// Durable mode: the user can restore its state as of `point`, so the storage may forget the log up to there.
