@@ -35,7 +35,7 @@ all: $(PACKAGES_STAMP) tripodd tripod ## build the daemon, the commands and the 
 
 .PHONY: unit
 unit: $(PACKAGES_STAMP) build/kernel/vmlinux $(UNIT_TESTS) $(FUZZ_PROGRAMS) rdma-paxos-trace ## run the unit tests alone
-	@scripts/run-tests "scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))" "scripts/run-fuzz 5 $(FUZZ_PROGRAMS)" \
+	@scripts/run-tests "scripts/run-unit-tests $(addprefix $(BUILD)/bin/,$(UNIT_TESTS))" "scripts/run-fuzz smoke $(FUZZ_PROGRAMS)" \
 	    "$(CHECK_MODEL)"
 
 CHECK_MODEL := scripts/check-model $(BUILD)/test/model $(BUILD)/bin/rdma-paxos-trace
@@ -54,8 +54,8 @@ sanitize: $(PACKAGES_STAMP) ## run those under ASan and UBSan, then under TSan (
 .PHONY: fuzz fuzz-smoke
 fuzz: $(FUZZ_PROGRAMS) ## feed random bytes to every reader of foreign bytes, FUZZ_SECONDS (60) each; fuzz-NAME for one
 	@scripts/run-fuzz $(FUZZ_SECONDS) $^
-fuzz-smoke: $(FUZZ_PROGRAMS) ## the same, 5 s each, as `make unit` does
-	@scripts/run-fuzz 5 $^
+fuzz-smoke: $(FUZZ_PROGRAMS) ## the same for some seconds, as `make unit` does
+	@scripts/run-fuzz smoke $^
 
 .PHONY: lint print-cppflags
 lint: $(PACKAGES_STAMP) ## check the sources: layout, code, scripts, licences
