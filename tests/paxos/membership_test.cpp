@@ -217,6 +217,7 @@ TEST_F(MembershipTest, ALaggingReplicaGoesOnFromASnapshot) {
     EXPECT_EQ(texts(at(3)).back(), "behind it");
     EXPECT_EQ(texts(at(3)), texts(at(1)));
     EXPECT_EQ(at(1).replica->counters().lagging, 1u);
+    EXPECT_EQ(at(1).replica->counters().catch_ups, 1u);
     EXPECT_FALSE(at(3).replica->install_snapshot(*copy)) << "older than what it has";
     EXPECT_FALSE(at(1).replica->install_snapshot(point)) << "a leader has no need";
 }

@@ -3,7 +3,6 @@
 // The log and the vote on disk. Nothing here waits: bytes are handed to the storage as they come, and rows (which
 // carry votes, terms and acknowledgements) go out when the storage reports what they say as durable.
 // See docs/consensus.md, "Durability".
-#include "consensus/membership_codec.h"
 #include "consensus/replica_impl.h"
 
 #include <algorithm>
@@ -82,9 +81,7 @@ void Replica::Impl::recover_some() {
     recovering_ = false;
     configure(pending_memberships_.empty() ? committed_membership_ : pending_memberships_.back().membership);
     if (state_at_birth_ && state_at_birth_->position > end_.position) {
-        const Cursor at{state_at_birth_->position, state_at_birth_->check, state_at_birth_->index,
-                        state_at_birth_->term};
-        end_ = commit_ = applied_ = at;
+        end_ = commit_ = applied_ = cursor_of(*state_at_birth_);
         committed_membership_ = applied_membership_ = state_at_birth_->membership;
         pending_memberships_.clear();
         configure(committed_membership_);

@@ -71,9 +71,7 @@ bool Replica::Impl::fence(Term released) {
     if (!planted_bugs.skip_fence)
         for (Peer& peer : peers_) {
             counters_.fences += peer.log.up();
-            peer.sending = false;
-            peer.in_flight.clear();
-            peer.cell_in_flight = false;
+            stop_sending(peer);
             complete &= peer.log.ensure_cut();
             peer.row_due = true;
         }

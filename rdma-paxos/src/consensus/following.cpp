@@ -10,6 +10,17 @@
 
 namespace rdma_paxos {
 
+namespace {
+
+std::optional<Membership> membership_in(const Entry& entry) {
+    auto membership = decode_membership(entry.body);
+    if (membership)
+        membership->index = Index(entry.header.index);
+    return membership;
+}
+
+} // namespace
+
 // Any change of the cell was written through the log link, so by the one we granted it to.
 void Replica::Impl::look_at_cell() {
     LeaderCell cell;
@@ -35,10 +46,8 @@ bool Replica::Impl::take_entry(Index& committed) {
         return false;
     end_ = entry->after;
     if (entry->header.kind == EntryKind::membership) [[unlikely]] {
-        if (auto membership = decode_membership(entry->body)) {
-            membership->index = end_.index;
+        if (const auto membership = membership_in(*entry))
             pending_memberships_.push_back({end_.index, *membership});
-        }
     }
     committed = std::max(committed, Index(entry->header.commit));
     return true;
@@ -123,10 +132,7 @@ void Replica::Impl::apply_committed() {
         if (shown && !listener_.on_commit(Index(entry.header.index), Term(entry.header.term), entry.body))
             break;
         if (entry.header.kind == EntryKind::membership) [[unlikely]]
-            if (auto membership = decode_membership(entry.body)) {
-                membership->index = Index(entry.header.index);
-                applied_membership_ = *membership;
-            }
+            applied_membership_ = membership_in(entry).value_or(applied_membership_);
         applied_ = entry.after;
     }
     // A leader that waits for our space should hear of it before the next heartbeat.

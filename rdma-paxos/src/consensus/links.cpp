@@ -64,7 +64,7 @@ void Replica::Impl::begin_life(Peer& peer, std::uint64_t life) {
     peer.row = {};
     peer.last_heard = never;
     peer.sent = peer.acked = 0;
-    peer.lagging = peer.caught_up = false;
+    peer.lagging = peer.had_gap = false;
     peer.cell_posted = peer.cell_completed = never;
     adoption_failed_ |= adopting_from_ == peer.id;
     recount();
@@ -112,12 +112,17 @@ void Replica::Impl::lose_board_link(Peer& peer) {
     peer.next_greeting = next_meeting_ = never;
 }
 
-void Replica::Impl::lose_log_link(Peer& peer) {
-    (void)peer.log.cut();
+// Whatever was on its way to it is nothing that we still wait for.
+void Replica::Impl::stop_sending(Peer& peer) {
     peer.sending = false;
     peer.log_lost = now_;
     peer.in_flight.clear();
     peer.cell_in_flight = false;
+}
+
+void Replica::Impl::lose_log_link(Peer& peer) {
+    (void)peer.log.cut();
+    stop_sending(peer);
     peer.row_due = true;
     next_look_ = never;
 }

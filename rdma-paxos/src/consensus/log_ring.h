@@ -7,7 +7,7 @@
 // See docs/consensus-formats.md, "Log region".
 #pragma once
 
-#include "rdma_paxos/types.h"
+#include "rdma_paxos/snapshot.h"
 
 #include <optional>
 
@@ -40,6 +40,11 @@ struct Cursor {
     Term term;
     friend bool operator==(const Cursor&, const Cursor&) = default;
 };
+
+/// Where the log goes on behind a state.
+inline Cursor cursor_of(const SnapshotPoint& point) {
+    return {point.position, point.check, point.index, point.term};
+}
 
 struct Entry {
     EntryHeader header;

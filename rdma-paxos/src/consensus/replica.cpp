@@ -156,7 +156,9 @@ Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous
 }
 
 void Replica::Impl::begin_from(const SnapshotPoint& point) {
-    end_ = {point.position, point.index == Index() ? salt_ : point.check, point.index, point.term};
+    end_ = cursor_of(point);
+    if (point.index == Index())
+        end_.check = salt_;
     membership_ = point.membership;
 }
 

@@ -106,7 +106,7 @@ class Replica::Impl {
         bool was_log_up = false;
         bool sending = false; ///< the link is up and the follower's log was found to be a part of ours
         bool lagging = false;
-        bool caught_up = false;         ///< has held all that was committed, in this leadership
+        bool had_gap = false;           ///< it was lagging, and has not held all that was committed since
         std::uint64_t lagging_from = 0; ///< its commit point when it was found lagging
         Nanoseconds holds_back = never; ///< since when it is the one that keeps ring space taken
         std::uint64_t sent = 0;
@@ -134,6 +134,7 @@ class Replica::Impl {
     void complete(Peer& peer, const Completion& completion);
     void lose_board_link(Peer& peer);
     void lose_log_link(Peer& peer);
+    void stop_sending(Peer& peer);
     void read_board();
     void accept_row(Peer& peer, const Row& row);
     void write_rows();

@@ -22,13 +22,12 @@ void Replica::Impl::become_leader() {
         return;
     }
     for (Peer& peer : peers_) {
-        peer.sending = peer.lagging = peer.caught_up = peer.cell_in_flight = false;
+        stop_sending(peer);
+        peer.lagging = peer.had_gap = false;
         peer.holds_back = never;
         peer.sent = peer.acked = 0;
-        peer.in_flight.clear();
         peer.cell_due = true;
         peer.cell_posted = peer.cell_completed = never;
-        peer.log_lost = now_;
     }
     ++counters_.wins;
     election_.record(now_ - candidacy_began_);
@@ -78,7 +77,7 @@ std::uint64_t Replica::Impl::free_end() {
 }
 
 void Replica::Impl::set_lagging(Peer& peer) {
-    peer.lagging = true;
+    peer.lagging = peer.had_gap = true;
     peer.lagging_from = peer.row.commit_position;
     ++counters_.lagging;
     lose_log_link(peer);
@@ -151,6 +150,10 @@ void Replica::Impl::lead() {
         keep_log_link(peer);
         if (peer.log.up() && !peer.sending)
             start_sending(peer);
+        if (peer.had_gap && caught_up(peer)) {
+            peer.had_gap = false;
+            ++counters_.catch_ups;
+        }
     }
     advance_leader_commit();
     continue_change();
@@ -208,10 +211,7 @@ void Replica::Impl::keep_log_link(Peer& peer) {
         counters_.reconnects += peer.was_log_up;
         peer.was_log_up = true;
     } else if (was_up && !peer.log.up()) {
-        peer.sending = false;
-        peer.in_flight.clear();
-        peer.cell_in_flight = false;
-        peer.log_lost = now_;
+        stop_sending(peer);
         adoption_failed_ |= adopting_from_ == peer.id && adoption_posted_;
     }
 }

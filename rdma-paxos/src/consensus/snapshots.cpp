@@ -23,7 +23,7 @@ tl::expected<void, Error> Replica::Impl::install_snapshot(const SnapshotPoint& p
     if (point.position < applied_.position || point.index < applied_.index)
         return tl::make_unexpected(Error{fmt::format("install a snapshot of index {}: {} is applied already",
                                                      point.index.value(), applied_.index.value())});
-    const Cursor at{point.position, point.check, point.index, point.term};
+    const Cursor at = cursor_of(point);
     const bool ahead = at.position > commit_.position;
     bool leads_through = !ahead;
     for (auto entry = ring_.read(commit_); entry && !leads_through; entry = ring_.read(entry->after))

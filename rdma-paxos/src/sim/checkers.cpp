@@ -40,7 +40,7 @@ bool Checkers::skip_to(ReplicaId id, const SnapshotPoint& point, Nanoseconds now
     if (point.index > committed_up_to() || committed_[point.index.value() - 1].check != point.check)
         fail(now, fmt::format("{} has a state of index {} that does not belong to the committed log", id.value(),
                               point.index.value()));
-    it.known = {point.position, point.check, point.index, point.term};
+    it.known = cursor_of(point);
     return true;
 }
 
