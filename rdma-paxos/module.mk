@@ -16,7 +16,7 @@ $(eval $(call cxx_program,rdma-paxos-trace,rdma-paxos/model/trace_main.cpp,$(PAX
 
 $(eval $(call cxx_library,rdma-paxos-tools,rdma-paxos/bench/member.cpp rdma-paxos/bench/probe.cpp \
     rdma-paxos/bench/station.cpp rdma-paxos/bench/series.cpp rdma-paxos/bench/failover.cpp rdma-paxos/bench/results.cpp \
-    rdma-paxos/bench/allocations.cpp))
+    rdma-paxos/bench/allocations.cpp rdma-paxos/tools/peer_list.cpp))
 $(eval $(call cxx_program,rdma-paxos-bench,rdma-paxos/bench/bench_main.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
 $(eval $(call cxx_program,etcd-load,rdma-paxos/bench/etcd_load.cpp rdma-paxos/bench/etcd_connection.cpp,rdma-paxos-tools rdma-paxos,$(PAXOS_LIBS)))
 

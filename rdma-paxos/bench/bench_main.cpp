@@ -50,8 +50,8 @@ bool measure_dead_follower(bench::Station& station, const Settings& settings, nl
     }
     const ReplicaId victim = station.member->others().back();
     station.command("die", victim.value());
-    for (const Nanoseconds limit = bench::now() + 20s; station.replica().peer(victim).log_up;) {
-        if (bench::now() > limit)
+    for (const Nanoseconds limit = monotonic_now() + 20s; station.replica().peer(victim).log_up;) {
+        if (monotonic_now() > limit)
             return false;
         station.tick();
         station.member->wait_until(station.replica().next_deadline());

@@ -36,10 +36,10 @@ using Request = std::function<tl::expected<void, Error>(Client&)>;
 tl::expected<double, Error> run(std::vector<Client>& clients, const Request& request, Nanoseconds duration,
                                 bench::Latencies& latencies) {
     std::vector<pollfd> fds;
-    const Nanoseconds begun = bench::now(), end = begun + duration;
+    const Nanoseconds begun = monotonic_now(), end = begun + duration;
     for (Client& client : clients) {
         fds.push_back({client.connection.fd(), POLLIN, 0});
-        client.begun = bench::now();
+        client.begun = monotonic_now();
         if (auto sent = request(client); !sent)
             return tl::make_unexpected(sent.error());
     }
@@ -55,7 +55,7 @@ tl::expected<double, Error> run(std::vector<Client>& clients, const Request& req
                 return tl::make_unexpected(finished.error());
             if (!*finished)
                 continue;
-            const Nanoseconds time = bench::now();
+            const Nanoseconds time = monotonic_now();
             latencies.add(time - clients[i].begun);
             ++done;
             if (time >= end) {
@@ -67,7 +67,7 @@ tl::expected<double, Error> run(std::vector<Client>& clients, const Request& req
                 return tl::make_unexpected(sent.error());
         }
     }
-    return double(done) / std::chrono::duration<double>(bench::now() - begun).count();
+    return double(done) / std::chrono::duration<double>(monotonic_now() - begun).count();
 }
 
 tl::expected<nlohmann::json, Error> measure(const Settings& settings) {

@@ -18,7 +18,7 @@ void lead_and_vanish(Station& station) {
     Replica& replica = station.replica();
     for (int i = 0; i < 1000; ++i) {
         (void)replica.propose(body);
-        replica.flush(now());
+        replica.flush(monotonic_now());
         if (i < 900) // the last ones are on their way when it happens
             station.drain();
     }
@@ -34,12 +34,12 @@ std::optional<Failover> live_through_failover(Station& station) {
     result.to_leadership_us = us(station.watcher.leader_at - begun);
     const auto committed = [&](Index index) {
         while (replica.role() == Role::leader && replica.commit_index() < index)
-            replica.tick(now());
-        return us(now() - begun);
+            replica.tick(monotonic_now());
+        return us(monotonic_now() - begun);
     };
     result.to_first_commit_us = committed(replica.term_start());
     const auto index = replica.propose(std::as_bytes(std::span("after the failover")));
-    replica.flush(now());
+    replica.flush(monotonic_now());
     if (!index)
         return std::nullopt;
     result.to_client_commit_us = committed(*index);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../bench/member.h"
 
+#include "../tools/peer_list.h"
+
 #include <algorithm>
-#include <ctime>
 #include <fmt/format.h>
 #include <random>
 #include <sys/prctl.h>
@@ -14,17 +15,10 @@ namespace {
 tl::expected<std::map<ReplicaId, TcpAddress>, Error> parse_peers(const MemberOptions& options) {
     std::map<ReplicaId, TcpAddress> peers;
     for (const std::string& text : options.peers) {
-        const auto equals = text.find('=');
-        const auto colon = text.rfind(':');
-        const int id = std::atoi(text.c_str());
-        TcpAddress address;
-        if (equals != std::string::npos && colon != std::string::npos && colon > equals) {
-            address.host = text.substr(equals + 1, colon - equals - 1);
-            address.port = static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1));
-        }
-        if (id < 1 || id > 255 || (options.fabric == "verbs" && address.port == 0))
-            return tl::make_unexpected(Error{fmt::format("\"{}\" is not ID=ADDRESS:PORT", text)});
-        peers[ReplicaId(static_cast<std::uint8_t>(id))] = address;
+        const auto peer = tools::parse_peer(text, options.fabric == "verbs");
+        if (!peer)
+            return tl::make_unexpected(peer.error());
+        peers.insert_or_assign(peer->first, peer->second);
     }
     return peers;
 }
@@ -48,12 +42,6 @@ void add_member_options(CLI::App& app, MemberOptions& options) {
             {"adaptive", WaitMode::adaptive}, {"spin", WaitMode::spin}, {"sleep", WaitMode::sleep}}));
     app.add_flag("--patient", options.patient, "long election time-outs: members share processors");
     app.add_flag("--rejoin", options.rejoin, "this member ran before and lost its memory");
-}
-
-Nanoseconds now() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return std::chrono::seconds(time.tv_sec) + Nanoseconds(time.tv_nsec);
 }
 
 tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions& options, Listener& listener) {
@@ -159,7 +147,7 @@ void Member::wait_until(Nanoseconds deadline) {
         return replica.commit_index() != committed;
     });
     if (hub_)
-        hub_->poll(now());
+        hub_->poll(monotonic_now());
 }
 
 } // namespace rdma_paxos::bench

@@ -3,6 +3,7 @@
 // A replica with its fabric and rendezvous, made from command line options. For the programs of this folder.
 #pragma once
 
+#include "rdma_paxos/clock.h"
 #include "rdma_paxos/replica.h"
 #include "rdma_paxos/shm_fabric.h"
 #include "rdma_paxos/tcp_rendezvous.h"
@@ -31,9 +32,6 @@ struct MemberOptions {
 };
 
 void add_member_options(CLI::App& app, MemberOptions& options);
-
-/// CLOCK_MONOTONIC.
-Nanoseconds now();
 
 /// Any fabric with the rendezvous that belongs to it.
 using Links = ShmEndpoint;

@@ -17,7 +17,7 @@ Probe::Probe(Fabric& fabric, Rendezvous& rendezvous, ReplicaId self, const std::
 }
 
 void Probe::keep_links() {
-    const Nanoseconds time = now();
+    const Nanoseconds time = monotonic_now();
     rendezvous_.receive(time, [this](ReplicaId from, const RendezvousMessage& message) {
         for (Peer& peer : peers_)
             if (peer.id == from)
@@ -58,10 +58,10 @@ bool Probe::wait_for(std::size_t completions) {
 }
 
 std::optional<Nanoseconds> Probe::single_write(std::size_t bytes) {
-    const Nanoseconds begun = now();
+    const Nanoseconds begun = monotonic_now();
     if (!post(peers_.front(), 0, bytes) || !wait_for(1))
         return std::nullopt;
-    return now() - begun;
+    return monotonic_now() - begun;
 }
 
 std::optional<Nanoseconds> Probe::fan_out(std::size_t bytes) {
@@ -79,13 +79,13 @@ std::optional<Nanoseconds> Probe::log_fan_out(std::size_t bytes) {
 }
 
 std::optional<Nanoseconds> Probe::fan_out_at(std::size_t offset, std::size_t bytes) {
-    const Nanoseconds begun = now();
+    const Nanoseconds begun = monotonic_now();
     for (const Peer& peer : peers_)
         if (!post(peer, offset, bytes))
             return std::nullopt;
     if (!wait_for((peers_.size() + 1) / 2)) // with ourselves, a majority
         return std::nullopt;
-    const Nanoseconds taken = now() - begun;
+    const Nanoseconds taken = monotonic_now() - begun;
     if (!wait_for(outstanding_))
         return std::nullopt;
     return taken;

@@ -24,7 +24,7 @@ void let_others_run(std::size_t round) {
 void await_commit(Station& station, WaitMode wait, Nanoseconds time, Index index) {
     Replica& replica = station.replica();
     if (wait == WaitMode::spin) {
-        for (;; time = now()) {
+        for (;; time = monotonic_now()) {
             replica.tick(time);
             if (replica.commit_index() >= index || replica.role() != Role::leader)
                 return;
@@ -41,8 +41,8 @@ std::optional<Nanoseconds> commit_one(Station& station, WaitMode wait, Bytes bod
     Nanoseconds begun{};
     tl::expected<Index, ProposeError> index = tl::make_unexpected(ProposeError::log_full);
     for (;;) {
-        replica.tick(now());
-        begun = now();
+        replica.tick(monotonic_now());
+        begun = monotonic_now();
         index = replica.propose(body);
         if (index)
             break;
@@ -52,7 +52,7 @@ std::optional<Nanoseconds> commit_one(Station& station, WaitMode wait, Bytes bod
     }
     replica.flush(begun);
     await_commit(station, wait, begun, *index);
-    const Nanoseconds taken = now() - begun;
+    const Nanoseconds taken = monotonic_now() - begun;
     if (replica.role() != Role::leader)
         return std::nullopt;
     station.drain();
@@ -119,7 +119,7 @@ std::optional<ThroughputRow> measure_throughput(Station& station, WaitMode wait,
     const std::uint64_t writes_before = replica.counters().log_writes;
     const Index first = replica.last_index();
     Index committed = first;
-    const Nanoseconds begun = now();
+    const Nanoseconds begun = monotonic_now();
     const Nanoseconds end = begun + duration;
     Nanoseconds time = begun;
     while (replica.role() == Role::leader) {
@@ -139,7 +139,7 @@ std::optional<ThroughputRow> measure_throughput(Station& station, WaitMode wait,
             replica.tick(time);
         else
             station.member->wait_until(replica.next_deadline());
-        time = now();
+        time = monotonic_now();
         while (committed < replica.commit_index()) {
             committed = committed.next();
             if (row.commit.count() < samples_max)
@@ -149,7 +149,7 @@ std::optional<ThroughputRow> measure_throughput(Station& station, WaitMode wait,
     if (replica.role() != Role::leader)
         return std::nullopt;
     const auto count = double(committed.value() - first.value());
-    row.entries_per_s = count / std::chrono::duration<double>(now() - begun).count();
+    row.entries_per_s = count / std::chrono::duration<double>(monotonic_now() - begun).count();
     row.writes_per_commit = double(replica.counters().log_writes - writes_before) / count;
     return row;
 }
@@ -165,13 +165,13 @@ std::optional<CostRow> measure_cost(Station& station, std::size_t payload, std::
     (void)getpgid(begin_mark);
     const std::uint64_t allocations_before = allocations_of_this_thread();
     for (std::size_t i = 0; i < commits;) {
-        const Nanoseconds time = now();
+        const Nanoseconds time = monotonic_now();
         const auto index = replica.propose(body);
         if (!index && index.error() != ProposeError::log_full)
             return std::nullopt;
         replica.flush(time);
         do
-            replica.tick(now());
+            replica.tick(monotonic_now());
         while (index && replica.commit_index() < *index && replica.role() == Role::leader);
         if (replica.role() != Role::leader)
             return std::nullopt;

@@ -30,7 +30,7 @@ void Watcher::on_role(Role role, Term) {
     if (role == Role::candidate)
         candidate_at = tick_begun;
     if (role == Role::leader)
-        leader_at = now();
+        leader_at = monotonic_now();
 }
 
 tl::expected<std::unique_ptr<Station>, Error> Station::open(const MemberOptions& options) {
@@ -53,12 +53,12 @@ tl::expected<std::unique_ptr<Station>, Error> Station::open(const MemberOptions&
 std::atomic<bool> Station::abandoned{false};
 
 void Station::tick() {
-    watcher.tick_begun = now();
+    watcher.tick_begun = monotonic_now();
     replica().tick(watcher.tick_begun);
 }
 
 tl::expected<void, Error> Station::gather() {
-    const Nanoseconds limit = now() + 60s;
+    const Nanoseconds limit = monotonic_now() + 60s;
     const auto complete = [&] {
         if (replica().role() != Role::leader || !probe->ready())
             return false;
@@ -71,7 +71,7 @@ tl::expected<void, Error> Station::gather() {
         tick();
         probe->keep_links();
         member->wait_until(replica().next_deadline());
-        if (now() > limit) {
+        if (monotonic_now() > limit) {
             std::string what =
                 fmt::format("the group did not come together within a minute: this member is {}, probes {}",
                             to_string(replica().role()), probe->ready() ? "connected" : "not connected");
@@ -98,7 +98,7 @@ void Station::drain() {
         return replica().commit_index() >= last;
     };
     while (replica().role() == Role::leader && !all_have_it())
-        replica().tick(now());
+        replica().tick(monotonic_now());
 }
 
 void Station::command(std::string_view what, unsigned member_id) {
@@ -115,15 +115,15 @@ void Station::command(std::string_view what, unsigned member_id) {
             return !peer.log_up || peer.applied >= index;
         });
     };
-    for (const Nanoseconds end = now() + 20s; (!accepted() || !heard()) && now() < end;) {
+    for (const Nanoseconds end = monotonic_now() + 20s; (!accepted() || !heard()) && monotonic_now() < end;) {
         tick();
-        member->wait_until(std::min(replica().next_deadline(), now() + 1ms));
+        member->wait_until(std::min(replica().next_deadline(), monotonic_now() + 1ms));
     }
 }
 
 bool Station::follow() {
     Nanoseconds leave = Nanoseconds::max();
-    while (now() < leave && !abandoned) {
+    while (monotonic_now() < leave && !abandoned) {
         tick();
         probe->keep_links();
         if (watcher.die) {
@@ -133,9 +133,9 @@ bool Station::follow() {
         if (replica().role() == Role::leader)
             return false;
         if (watcher.stop && leave == Nanoseconds::max())
-            leave = now() + 500ms; // the leader must hear that we have it
-        watcher.tick_begun = now();
-        member->wait_until(std::min(replica().next_deadline(), now() + 50ms));
+            leave = monotonic_now() + 500ms; // the leader must hear that we have it
+        watcher.tick_begun = monotonic_now();
+        member->wait_until(std::min(replica().next_deadline(), monotonic_now() + 50ms));
     }
     return true;
 }

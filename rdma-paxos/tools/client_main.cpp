@@ -84,7 +84,8 @@ class Client {
     bool read_at_last(std::uint32_t key, Nanoseconds limit) {
         Record record;
         record.key = key;
-        for (const Nanoseconds end = clock_now() + limit; clock_now() < end; std::this_thread::sleep_for(20ms))
+        for (const Nanoseconds end = monotonic_now() + limit; monotonic_now() < end;
+             std::this_thread::sleep_for(20ms))
             if (attempt(record))
                 return true;
         return false;
@@ -140,9 +141,9 @@ class Client {
         }
         Operation& op = record.operation;
         op.client = name_;
-        op.invoked = clock_now();
+        op.invoked = monotonic_now();
         const auto reply = connection_->ask(request_for(record), timeout());
-        const Nanoseconds returned = clock_now();
+        const Nanoseconds returned = monotonic_now();
         if (reply && reply->rfind("ok ", 0) == 0) {
             op.returned = returned;
             op.result = std::strtoull(reply->c_str() + 3, nullptr, 10);
@@ -220,9 +221,9 @@ int load(const LoadOptions& options) {
     std::vector<std::thread> threads; // each is one client
     for (unsigned number = 0; number < options.clients; ++number)
         threads.emplace_back([&, number] { Client(options, nodes, recorder, number).run(stop); });
-    const Nanoseconds begun = clock_now();
-    while (!stop_requested &&
-           (options.seconds == 0 || std::chrono::duration<double>(clock_now() - begun).count() < options.seconds)) {
+    const Nanoseconds begun = monotonic_now();
+    while (!stop_requested && (options.seconds == 0 ||
+                               std::chrono::duration<double>(monotonic_now() - begun).count() < options.seconds)) {
         std::this_thread::sleep_for(50ms);
         tell_progress(options, recorder);
     }

@@ -16,7 +16,7 @@ namespace {
 
 bool wait_for(int fd, short events, Nanoseconds deadline) {
     for (;;) {
-        const Nanoseconds left = std::max(deadline - clock_now(), Nanoseconds(0));
+        const Nanoseconds left = std::max(deadline - monotonic_now(), Nanoseconds(0));
         const timespec wait{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
         pollfd one{fd, events, 0};
         const int ready = ppoll(&one, 1, &wait, nullptr);
@@ -26,12 +26,6 @@ bool wait_for(int fd, short events, Nanoseconds deadline) {
 }
 
 } // namespace
-
-Nanoseconds clock_now() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return std::chrono::seconds(time.tv_sec) + Nanoseconds(time.tv_nsec);
-}
 
 std::optional<TcpAddress> parse_address(const std::string& text) {
     const auto colon = text.rfind(':');
@@ -60,7 +54,7 @@ std::unique_ptr<LineClient> LineClient::connect(const TcpAddress& address, Nanos
     socklen_t size = sizeof error;
     const bool refused =
         ::connect(fd, reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0 && errno != EINPROGRESS;
-    if (refused || !wait_for(fd, POLLOUT, clock_now() + timeout) ||
+    if (refused || !wait_for(fd, POLLOUT, monotonic_now() + timeout) ||
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
         return nullptr;
     return client;
@@ -71,7 +65,7 @@ LineClient::~LineClient() {
 }
 
 std::optional<std::string> LineClient::ask(const std::string& line, Nanoseconds timeout) {
-    const Nanoseconds deadline = clock_now() + timeout;
+    const Nanoseconds deadline = monotonic_now() + timeout;
     const std::string request = line + "\n";
     if (send(fd_, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
         return std::nullopt;

@@ -3,6 +3,7 @@
 // The other end of LineServer: asks one line, waits for one.
 #pragma once
 
+#include "rdma_paxos/clock.h"
 #include "rdma_paxos/tcp_rendezvous.h"
 
 #include <memory>
@@ -10,9 +11,6 @@
 #include <string>
 
 namespace rdma_paxos::tools {
-
-/// CLOCK_MONOTONIC.
-Nanoseconds clock_now();
 
 /// "ADDRESS:PORT", numeric IPv4.
 std::optional<TcpAddress> parse_address(const std::string& text);

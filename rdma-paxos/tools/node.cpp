@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <ctime>
 #include <fmt/format.h>
 #include <random>
 #include <sys/prctl.h>
@@ -26,26 +25,7 @@ ReplicaId replica_id(unsigned id) {
 
 } // namespace
 
-Nanoseconds now() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return std::chrono::seconds(time.tv_sec) + Nanoseconds(time.tv_nsec);
-}
-
-tl::expected<std::pair<ReplicaId, TcpAddress>, Error> parse_peer(const std::string& text) {
-    const auto equals = text.find('='), colon = text.rfind(':');
-    const int id = std::atoi(text.c_str());
-    TcpAddress address;
-    if (equals != std::string::npos && colon != std::string::npos && colon > equals) {
-        address.host = text.substr(equals + 1, colon - equals - 1);
-        address.port = static_cast<std::uint16_t>(std::atoi(text.c_str() + colon + 1));
-    }
-    if (id < 1 || id > max_replica_id || address.port == 0)
-        return tl::make_unexpected(Error{fmt::format("\"{}\" is not ID=ADDRESS:PORT", text)});
-    return std::pair(ReplicaId(static_cast<std::uint8_t>(id)), address);
-}
-
-Node::Node(const NodeOptions& options) : options_(options), self_(replica_id(options.id)), born_(now()) {
+Node::Node(const NodeOptions& options) : options_(options), self_(replica_id(options.id)), born_(monotonic_now()) {
     std::copy_n(options.group.begin(), std::min(options.group.size(), group_.size()), group_.begin());
 }
 
@@ -194,7 +174,7 @@ void Node::on_failure(const Error& error) {
 }
 
 void Node::say(const char* what, const std::string& text) const {
-    fmt::print("{:9.3f} {} {}\n", std::chrono::duration<double>(now() - born_).count(), what, text);
+    fmt::print("{:9.3f} {} {}\n", std::chrono::duration<double>(monotonic_now() - born_).count(), what, text);
     std::fflush(stdout);
 }
 
@@ -251,7 +231,7 @@ void Node::save_state(Nanoseconds at) {
 /// Stopped in the midst of a round, a leader may have stepped down before this is noticed: so what counts is what
 /// it was when that round began.
 void Node::tick() {
-    const Nanoseconds at = now();
+    const Nanoseconds at = monotonic_now();
     const Term led = replica_->role() == Role::leader ? replica_->term() : Term();
     const Nanoseconds gap = at - last_tick_;
     if (last_tick_ != Nanoseconds() && gap >= pause_min) {
@@ -271,7 +251,7 @@ void Node::tick() {
 void Node::sleep() {
     fabric_->arm();
     tick(); // a completion may have come before arm()
-    const Nanoseconds left = std::min(replica_->next_deadline() - now(), sleep_max);
+    const Nanoseconds left = std::min(replica_->next_deadline() - monotonic_now(), sleep_max);
     if (left <= Nanoseconds(0))
         return;
     std::vector<pollfd> fds;
@@ -291,13 +271,13 @@ int Node::run(const volatile std::sig_atomic_t& stop) {
     say("runs", fmt::format("node {} incarnation {:016x} port {}", self_.value(), replica_->incarnation(),
                             server_->port()));
     while (!stop && !failed_) {
-        const Nanoseconds at = now();
+        const Nanoseconds at = monotonic_now();
         if (hub_)
             hub_->poll(at);
         tick();
         for (const LineServer::Request& request : server_->poll())
             handle(request);
-        replica_->flush(now());
+        replica_->flush(monotonic_now());
         give_up_lost();
         ship_states(at);
         save_state(at);

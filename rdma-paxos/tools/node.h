@@ -18,9 +18,11 @@
 #pragma once
 
 #include "../tools/line_server.h"
+#include "../tools/peer_list.h"
 #include "../tools/state_file.h"
 #include "../tools/state_sender.h"
 #include "../tools/store.h"
+#include "rdma_paxos/clock.h"
 #include "rdma_paxos/replica.h"
 #include "rdma_paxos/verbs_fabric.h"
 
@@ -50,12 +52,6 @@ struct NodeOptions {
     bool rejoin = false;           ///< without memory of a group that exists
     bool bug_early_answer = false; ///< a planted mistake, for tests of tests: answers before the commit
 };
-
-/// CLOCK_MONOTONIC.
-Nanoseconds now();
-
-/// "ID=ADDRESS:PORT".
-tl::expected<std::pair<ReplicaId, TcpAddress>, Error> parse_peer(const std::string& text);
 
 class Node final : private Listener {
   public:

@@ -79,7 +79,7 @@ std::string Node::refusal() const {
 /// since.
 bool Node::lease_holds() const {
     return replica_->role() == Role::leader && replica_->applied_index() >= replica_->term_start() &&
-           now() < replica_->lease_deadline();
+           monotonic_now() < replica_->lease_deadline();
 }
 
 void Node::handle_operation(const LineServer::Request& request, OperationKind kind,
@@ -199,8 +199,9 @@ std::string Node::status() const {
         {"lost", lost_},
         {"installed", installed_},
         {"shipped", shipped_},
-        {"lease_ms",
-         replica.lease_deadline() > now() ? double((replica.lease_deadline() - now()).count()) / 1e6 : 0.0},
+        {"lease_ms", replica.lease_deadline() > monotonic_now()
+                         ? double((replica.lease_deadline() - monotonic_now()).count()) / 1e6
+                         : 0.0},
         {"phase", static_cast<int>(membership.phase)},
         {"voters", ids_of(membership.voters)},
         {"target", ids_of(membership.target)},

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "rdma_paxos/clock.h"
 #include "rdma_paxos/replica.h"
 #include "rdma_paxos/shm_fabric.h"
 
@@ -26,10 +27,6 @@ GroupId fresh_group() {
     return group;
 }
 
-Nanoseconds clock_now() {
-    return std::chrono::steady_clock::now().time_since_epoch();
-}
-
 const std::vector<ReplicaId> pair_of_members{ReplicaId(1), ReplicaId(2)};
 
 ShmEndpoint open(const GroupId& group, int id, const std::vector<ReplicaId>& members, std::size_t ring = 64 << 10) {
@@ -41,7 +38,7 @@ ShmEndpoint open(const GroupId& group, int id, const std::vector<ReplicaId>& mem
 bool completes(Fabric& fabric, Link link) {
     std::array<Completion, 4> done;
     std::size_t count = 0;
-    for (const Nanoseconds limit = clock_now() + 5s; count == 0 && clock_now() < limit;)
+    for (const Nanoseconds limit = monotonic_now() + 5s; count == 0 && monotonic_now() < limit;)
         count = fabric.poll(link, done);
     EXPECT_EQ(count, 1u);
     return done[0].ok;
@@ -181,8 +178,8 @@ TEST(ShmRendezvous, TheNewestMessageOfEachSenderArrivesOnce) {
     const auto note = [&](ReplicaId from, const RendezvousMessage& message) {
         seen.emplace_back(from.value(), message.incarnation);
     };
-    one.rendezvous->receive(clock_now(), note);
-    one.rendezvous->receive(clock_now(), note);
+    one.rendezvous->receive(monotonic_now(), note);
+    one.rendezvous->receive(monotonic_now(), note);
     EXPECT_EQ(seen, (std::vector<std::pair<int, std::uint64_t>>{{2, 21}, {63, 63}}));
 }
 
@@ -271,9 +268,9 @@ void run_member(const GroupId& group, int id, std::uint64_t goal, Counting& list
     ASSERT_TRUE(replica) << replica.error().what;
     std::uint64_t proposed = 0;
     std::vector<std::byte> body(100);
-    const Nanoseconds limit = clock_now() + 30s;
-    while (!everybody_done() && clock_now() < limit) {
-        (*replica)->tick(clock_now());
+    const Nanoseconds limit = monotonic_now() + 30s;
+    while (!everybody_done() && monotonic_now() < limit) {
+        (*replica)->tick(monotonic_now());
         // Whoever is not there yet would be left behind: the ring is far smaller than what is sent.
         const bool complete = (*replica)->peer(ReplicaId(2)).log_up && (*replica)->peer(ReplicaId(3)).log_up;
         if (id == 1 && (proposed > 0 || complete))
@@ -284,7 +281,7 @@ void run_member(const GroupId& group, int id, std::uint64_t goal, Counting& list
                     break;
                 ++proposed;
             }
-        (*replica)->flush(clock_now());
+        (*replica)->flush(monotonic_now());
         std::this_thread::sleep_for(20us); // there may be fewer processors than members
     }
 }

@@ -127,15 +127,11 @@ class IdleFabric final : public Fabric {
     int armed = 0;
 };
 
-Nanoseconds clock_now() {
-    return std::chrono::steady_clock::now().time_since_epoch();
-}
-
 TEST(Waiter, FindsWhileSpinningWithoutArming) {
     IdleFabric fabric;
     Waiter waiter(fabric, {.mode = WaitMode::spin});
     int looks = 0;
-    const auto outcome = waiter.wait({}, clock_now() + 10s, true, [&](Nanoseconds) { return ++looks == 1000; });
+    const auto outcome = waiter.wait({}, monotonic_now() + 10s, true, [&](Nanoseconds) { return ++looks == 1000; });
     EXPECT_TRUE(outcome.found);
     EXPECT_EQ(looks, 1000);
     EXPECT_EQ(fabric.armed, 0);
@@ -146,7 +142,7 @@ TEST(Waiter, WhoExpectsNothingDoesNotSpin) {
     IdleFabric fabric;
     Waiter waiter(fabric, {.mode = WaitMode::spin});
     int looks = 0;
-    const auto outcome = waiter.wait({}, clock_now() + 1ms, false, [&](Nanoseconds) { return ++looks < 0; });
+    const auto outcome = waiter.wait({}, monotonic_now() + 1ms, false, [&](Nanoseconds) { return ++looks < 0; });
     EXPECT_FALSE(outcome.found || outcome.fabric || outcome.extra);
     EXPECT_EQ(looks, 1) << "after arming";
     EXPECT_EQ(fabric.armed, 1);
@@ -156,7 +152,7 @@ TEST(Waiter, WhoExpectsNothingDoesNotSpin) {
 TEST(Waiter, WhatSlippedInWhileArmingIsSeen) {
     IdleFabric fabric;
     Waiter waiter(fabric, {.mode = WaitMode::sleep});
-    EXPECT_TRUE(waiter.wait({}, clock_now() + 1h, true, [&](Nanoseconds) { return fabric.armed > 0; }).found);
+    EXPECT_TRUE(waiter.wait({}, monotonic_now() + 1h, true, [&](Nanoseconds) { return fabric.armed > 0; }).found);
     EXPECT_EQ(waiter.counts().slept, 0u);
 }
 
@@ -165,14 +161,14 @@ TEST(Waiter, SleepEndsWithTheFabricAnExtraDescriptorOrTheDeadline) {
     Waiter waiter(fabric, {.mode = WaitMode::sleep});
     const auto nothing = [](Nanoseconds) { return false; };
     std::array<pollfd, 2> extra{{{eventfd(0, EFD_CLOEXEC), POLLIN, 0}, {eventfd(1, EFD_CLOEXEC), POLLIN, 0}}};
-    auto outcome = waiter.wait(extra, clock_now() + 1h, true, nothing);
+    auto outcome = waiter.wait(extra, monotonic_now() + 1h, true, nothing);
     EXPECT_TRUE(outcome.extra && !outcome.fabric);
     EXPECT_EQ(extra[0].revents, 0);
     EXPECT_EQ(extra[1].revents, POLLIN);
     eventfd_write(fabric.fd, 1);
-    outcome = waiter.wait(std::span(extra).first(1), clock_now() + 1h, true, nothing);
+    outcome = waiter.wait(std::span(extra).first(1), monotonic_now() + 1h, true, nothing);
     EXPECT_TRUE(outcome.fabric && !outcome.extra);
-    outcome = waiter.wait(extra, clock_now() - 1s, true, nothing);
+    outcome = waiter.wait(extra, monotonic_now() - 1s, true, nothing);
     EXPECT_FALSE(outcome.fabric || outcome.extra) << "too late to wait for anything";
     for (const pollfd& each : extra)
         close(each.fd);

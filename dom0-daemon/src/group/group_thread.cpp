@@ -14,12 +14,6 @@
 
 namespace tripod::group {
 
-std::chrono::nanoseconds monotonic_now() {
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
-
 GroupThread::GroupThread(std::string vm) : vm_(std::move(vm)), wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 Result<std::unique_ptr<GroupThread>> GroupThread::open(std::string vm, const std::string& listen_address,

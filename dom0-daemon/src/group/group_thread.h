@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include <rdma_paxos/clock.h>
 #include <rdma_paxos/replica.h>
 #include <rdma_paxos/waiting.h>
 
@@ -94,6 +95,6 @@ class GroupThread {
     std::deque<std::function<void()>> commands_;
 };
 
-std::chrono::nanoseconds monotonic_now();
+using rdma_paxos::monotonic_now;
 
 } // namespace tripod::group

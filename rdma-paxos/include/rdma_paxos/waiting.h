@@ -8,6 +8,7 @@
 // as an idle backup does, says so and sleeps at once.
 #pragma once
 
+#include "rdma_paxos/clock.h"
 #include "rdma_paxos/fabric.h"
 
 #include <poll.h>
@@ -81,7 +82,7 @@ class Waiter {
         if (expecting && spin(deadline, look))
             return {.found = true};
         fabric_.arm();
-        if (look(now()))
+        if (look(monotonic_now()))
             return {.found = true};
         return sleep(extra, deadline);
     }
@@ -89,14 +90,14 @@ class Waiter {
     /// The first half of wait() alone: true if found.
     template <class Look>
     bool spin(Nanoseconds deadline, Look&& look) {
-        const Nanoseconds begun = now();
+        const Nanoseconds begun = monotonic_now();
         const Nanoseconds budget = begin(begun);
         if (budget <= Nanoseconds(0))
             return false;
         const Nanoseconds limit = budget < deadline - begun ? begun + budget : deadline;
         for (Nanoseconds before = begun;;) {
             const bool found = look(before);
-            const Nanoseconds after = now();
+            const Nanoseconds after = monotonic_now();
             if (after - before >= suspicious_gap)
                 check_preemption(after);
             if (found || after >= limit) {
@@ -121,7 +122,6 @@ class Waiter {
   private:
     /// Between two looks. Longer than a look takes, shorter than anybody else's turn on the processor.
     static constexpr Nanoseconds suspicious_gap = 50us;
-    static Nanoseconds now();
     Nanoseconds begin(Nanoseconds begun);
     void end(Nanoseconds spun, bool found, bool used_up);
     void check_preemption(Nanoseconds now);

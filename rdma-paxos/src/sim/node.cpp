@@ -69,9 +69,9 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
         storage_ = disk_->open();
         const SnapshotPoint& base = storage_->recovered().base;
         if (base.index != Index())
-            from = {base.position, base.check, base.index, base.term};
+            from = cursor_of(base);
         if (saved_ && saved_->point.index > from.index)
-            from = {saved_->point.position, saved_->point.check, saved_->point.index, saved_->point.term};
+            from = cursor_of(saved_->point);
     }
     registers_ = saved_ ? saved_->registers : Registers{};
     applied_ = saved_ ? saved_->applied : Index();

@@ -28,12 +28,6 @@ std::uint64_t involuntary_switches() {
 
 } // namespace
 
-Nanoseconds Waiter::now() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return std::chrono::seconds(time.tv_sec) + Nanoseconds(time.tv_nsec);
-}
-
 Waiter::Waiter(Fabric& fabric, const WaitOptions& options)
     : fabric_(fabric), policy_(options), processors_(usable_processors()),
       involuntary_switches_(involuntary_switches()) {
@@ -71,7 +65,7 @@ void Waiter::check_preemption(Nanoseconds now) {
 
 Waiter::Outcome Waiter::sleep(std::span<pollfd> extra, Nanoseconds deadline) {
     Outcome outcome;
-    const Nanoseconds left = deadline - now();
+    const Nanoseconds left = deadline - monotonic_now();
     if (left <= 0ns)
         return outcome;
     ++counts_.slept;
