@@ -237,6 +237,7 @@ Row Replica::Impl::own_row(const Peer& peer) const {
     row.applied_position = released();
     row.durable_position = durable_.position;
     row.durable_term = durable_.term;
+    row.lost_membership = lost_membership_;
     row.log_link = peer.log.offer();
     return row;
 }

@@ -140,12 +140,13 @@ Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous
     if (config.founding)
         for (const ReplicaId id : config.members)
             (void)membership_.voters.add({.id = id, .witness = is_witness(id)});
+    committed_membership_ = membership_;
     end_.check = salt_;
     if (storage_)
         begin_from_storage();
     else if (state_at_birth_)
         begin_from(*state_at_birth_);
-    committed_membership_ = applied_membership_ = membership_;
+    applied_membership_ = membership_;
     commit_ = applied_ = stored_ = durable_ = told_end_ = end_;
     self_counts_old_ = counts_self(membership_.voters);
     self_listed_ = self_counts_old_ || counts_self(membership_.target);
@@ -159,7 +160,8 @@ void Replica::Impl::begin_from(const SnapshotPoint& point) {
     end_ = cursor_of(point);
     if (point.index == Index())
         end_.check = salt_;
-    membership_ = point.membership;
+    take_membership_of(point);
+    membership_ = committed_membership_;
 }
 
 Replica::Impl::Peer* Replica::Impl::find(ReplicaId id) {

@@ -161,7 +161,9 @@ class Replica::Impl {
     bool can_adopt_mine(const Row& row) const;
     bool leads_to_our_end(const Row& row) const;
     bool row_says_leader(ReplicaId id) const;
-    bool votes_suffice(const MemberSet& set, bool Peer::*counts, bool self_counts) const;
+    bool suffices(const MemberSet& set, bool Peer::*counts, bool self_counts, auto&& gives) const;
+    bool electorate(auto&& gives) const;
+    bool holds(const EntryId& entry) const;
     bool gave_vote(const Peer& peer) const;
     void hear_leader(ReplicaId from, Term term);
     bool leader_is_heard_by_us(ReplicaId except, Term released = Term()) const;
@@ -219,6 +221,7 @@ class Replica::Impl {
     MemberSet with_known_incarnations(const MemberSet& set) const;
 
     void begin_from(const SnapshotPoint& point);
+    void take_membership_of(const SnapshotPoint& point);
 
     // durability.cpp
     void begin_from_storage();
@@ -230,6 +233,8 @@ class Replica::Impl {
     bool state_is_durable() { return !storage_ || store_state(); }
     void check_storage();
     void settle_suspicion();
+    HardState hard_state() const;
+    bool remembers_membership() const;
     void forget_stored_tail();
 
     Config config_;
@@ -283,13 +288,14 @@ class Replica::Impl {
 
     // Membership. The newest entry of its kind in our log is in effect.
     struct PendingMembership {
-        Index index;
+        EntryId at;
         Membership membership;
     };
     bool newcomer_ = false;  ///< its memory is younger than the group
     bool dismissed_ = false; ///< a leader says that we are not a member
     Membership membership_;
     Membership committed_membership_;
+    EntryId committed_membership_at_; ///< its entry, or one behind it; none for the founders
     Membership applied_membership_;
     std::vector<PendingMembership> pending_memberships_; ///< between commit_ and end_
     bool self_listed_ = false;
@@ -363,6 +369,7 @@ class Replica::Impl {
     Term suspect_term_;
     Index suspect_until_; ///< what we must hold again, by the word of the leader whose process is...
     std::uint64_t suspect_leader_ = 0;
+    EntryId lost_membership_; ///< our disk lost the newest membership that it ever held; until repaired
 };
 
 // True if `holds(peer)` does for a majority of every set that decides; we ourselves are taken to hold.

@@ -167,8 +167,7 @@ bool Operator::choose_target(Task& task, const Membership& present) {
     bool possible = true;
     if (choice == 1 && target.size() <= 5) {
         possible = add_one(false) && add_one(random.chance(0.3));
-    } else if (choice == 2 && target.size() >= (scenario_.durable ? 5u : 3u)) {
-        // A disk that was the whole group once, and rots later, may take itself for the group: see "Suspect disks".
+    } else if (choice == 2 && target.size() >= 3) {
         remove_one();
         remove_one();
     } else {
