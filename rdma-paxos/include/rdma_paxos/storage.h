@@ -26,8 +26,9 @@ struct HardState {
     std::uint64_t incarnation = 0; ///< 0: none yet
     Term term;
     ReplicaId voted_for; ///< in `term`
-    /// Of the newest membership that stood in the log on this disk: its entry or, after a state was installed, that
-    /// state's last one. Stored after the entry and acknowledged with it, so that who lost the entry knows it.
+    /// Of the newest membership in the log on this disk that says anew who decides: its entry or, after a state was
+    /// installed, that state's last one. Stored after the entry and acknowledged with it, so that who loses the
+    /// entry knows it.
     EntryId membership{};
     friend bool operator==(const HardState&, const HardState&) = default;
 };

@@ -211,11 +211,13 @@ void Replica::Impl::forget_stored_tail() {
 // Whatever else rots: who has lost a membership shall know that there was one. Its entry must be on disk first, so
 // that a write that was torn, which nobody acknowledged, does not look like such a loss. It is forgotten when a
 // leader has cut it off our log, so when it never was committed; of what we lost, only a leader can tell us that.
+// While learners catch up, the same members decide as before.
 HardState Replica::Impl::hard_state() const {
     EntryId newest = committed_membership_at_;
-    for (const PendingMembership& pending : pending_memberships_)
-        if (pending.at.index <= durable_.index || pending.at == stored_state_.membership)
-            newest = pending.at;
+    for (const auto& [at, membership] : pending_memberships_)
+        if (membership.phase != Membership::Phase::catching_up &&
+            (at.index <= durable_.index || at == stored_state_.membership))
+            newest = at;
     if (newest.index < lost_membership_.index)
         newest = lost_membership_;
     return {.incarnation = incarnation_, .term = term_, .voted_for = voted_for_, .membership = newest};

@@ -320,8 +320,8 @@ bool Replica::Impl::holds(const EntryId& entry) const {
 
 // A majority; and, where disks may have lost what they acknowledged, so many that whatever a majority once held is
 // still held by a voter whose disk is sound. All members together suffice as well (more rot than that nobody
-// survives), but only those of the newest membership: not as long as one of them remembers having lost one that we do
-// not hold. (If somebody's log is better than ours we shall adopt it, and ask again.)
+// survives), but only those of the newest membership: not as long as one of them remembers having lost one that we
+// do not hold. (If somebody's log is better than ours we shall adopt it, and ask again.)
 bool Replica::Impl::suffices(const MemberSet& set, bool Peer::*counts, bool self_counts, auto&& gives) const {
     std::size_t votes = self_counts;
     std::size_t suspects = self_counts && suspect_;

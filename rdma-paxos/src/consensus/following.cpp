@@ -110,7 +110,8 @@ void Replica::Impl::commit_through(const Cursor& after, const EntryHeader& heade
         return;
     while (!pending_memberships_.empty() && pending_memberships_.front().at.index <= commit_.index) {
         committed_membership_ = pending_memberships_.front().membership;
-        committed_membership_at_ = pending_memberships_.front().at;
+        if (committed_membership_.phase != Membership::Phase::catching_up)
+            committed_membership_at_ = pending_memberships_.front().at;
         pending_memberships_.erase(pending_memberships_.begin());
     }
 }

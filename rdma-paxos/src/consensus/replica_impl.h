@@ -295,7 +295,7 @@ class Replica::Impl {
     bool dismissed_ = false; ///< a leader says that we are not a member
     Membership membership_;
     Membership committed_membership_;
-    EntryId committed_membership_at_; ///< its entry, or one behind it; none for the founders
+    EntryId committed_membership_at_; ///< since when these decide: an entry from then on; none for the founders
     Membership applied_membership_;
     std::vector<PendingMembership> pending_memberships_; ///< between commit_ and end_
     bool self_listed_ = false;

@@ -29,7 +29,7 @@ constexpr PlantedMistake mistakes[] = {
     {"wait-for-all", "a commit waits for every follower, dead ones too",
      [](ScenarioOptions&) { planted_bugs.wait_for_all = true; }, 100},
     {"stale-members", "who lost a membership to rot counts its members by the one before",
-     [](ScenarioOptions&) { planted_bugs.stale_members = true; }, 9000},
+     [](ScenarioOptions&) { planted_bugs.stale_members = true; }, 2000},
     {"trust-canary", "an entry counts as whole when its last byte is there; nobody computes its checksum",
      [](ScenarioOptions&) { planted_bugs.trust_canary = true; }, 200},
 };

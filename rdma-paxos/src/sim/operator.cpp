@@ -163,7 +163,9 @@ bool Operator::choose_target(Task& task, const Membership& present) {
         target.push_back({.id = fresh->id(), .witness = witness});
         return true;
     };
-    const std::uint64_t choice = lost != target.end() && random.chance(0.6) ? 0 : random.draw(4);
+    const std::uint64_t choice = target.size() == 1 && random.chance(0.8)     ? 1 // one survives nothing
+                                 : lost != target.end() && random.chance(0.6) ? 0
+                                                                              : random.draw(4);
     bool possible = true;
     if (choice == 1 && target.size() <= 5) {
         possible = add_one(false) && add_one(random.chance(0.3));
