@@ -107,6 +107,7 @@ void Operator::continue_change(std::size_t number) {
                 retire(present, task.random);
                 return;
             }
+            // Who lost its memory a moment ago is meant as it is now, though the leader may know it as it was.
             MemberSet wanted;
             for (Member member : task.target) {
                 member.incarnation = node(member.id).incarnation();
@@ -114,7 +115,7 @@ void Operator::continue_change(std::size_t number) {
             }
             if (!budget_.suffices(wanted, nullptr))
                 return; // somebody was lost meanwhile
-            if (replica.change_membership(task.target)) {
+            if (replica.change_membership(std::vector<Member>(wanted.begin(), wanted.end()))) {
                 task.asked = true;
                 trace(fmt::format("  {} is to change the members to {}", leader->id().value(),
                                   to_string(task.target)));
