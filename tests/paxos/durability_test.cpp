@@ -145,6 +145,23 @@ TEST_F(DurabilityTest, AllComeBackWithAllThatWasCommitted) {
     }
 }
 
+TEST_F(DurabilityTest, ALogOfARingOfAnotherSizeIsRefused) {
+    found(1);
+    propose(5);
+    ASSERT_TRUE(all_have(5));
+    kill(1);
+    Config config = config_;
+    config.self = ReplicaId(1);
+    config.ring_bytes = 128 << 10;
+    Storage* storage = storage_for(1);
+    const auto fabric = network_.make_fabric(ReplicaId(1), memory_layout(config.ring_bytes));
+    const auto rendezvous = network_.make_rendezvous(ReplicaId(1));
+    const auto replica = Replica::create(config, *fabric, *rendezvous, at(1), storage);
+    ASSERT_FALSE(replica);
+    for (const char* word : {"65536", "131072", "ring_bytes"})
+        EXPECT_NE(replica.error().what.find(word), std::string::npos) << replica.error().what;
+}
+
 TEST_F(DurabilityTest, ARottenLogIsRepairedFromThePeers) {
     found(3);
     propose(200);

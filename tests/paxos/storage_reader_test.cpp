@@ -65,7 +65,8 @@ class StorageReaderTest : public testing::Test {
         wait_for(storage, storage.store_state({.incarnation = 77,
                                                .term = Term(3),
                                                .voted_for = ReplicaId(1),
-                                               .membership = {middle.index, middle.term}}));
+                                               .membership = {middle.index, middle.term},
+                                               .ring_bytes = ring_bytes}));
         if (with_base) {
             SnapshotPoint base{.index = Index(middle.index),
                                .term = middle.term,
@@ -125,6 +126,7 @@ TEST_F(StorageReaderTest, ReadsAWholeLogEntryByEntry) {
         EXPECT_EQ(reading.json["state"]["voted_for"], 1);
         EXPECT_EQ(reading.json["state"]["membership"]["index"], 20);
         EXPECT_EQ(reading.json["state"]["membership"]["term"], 2);
+        EXPECT_EQ(reading.json["state"]["ring_bytes"], ring_bytes);
         EXPECT_EQ(reading.json["last_index"], last_.index.value());
         EXPECT_EQ(reading.json["log_end"], last_.position);
         EXPECT_EQ(reading.json["first_index"], with_base ? 21 : 1);

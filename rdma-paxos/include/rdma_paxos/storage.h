@@ -30,6 +30,8 @@ struct HardState {
     /// installed, that state's last one. Stored after the entry and acknowledged with it, so that who loses the
     /// entry knows it.
     EntryId membership{};
+    std::uint64_t ring_bytes =
+        0; ///< of the replica that stored the log: at its ring's end the log has gaps. 0: none
     friend bool operator==(const HardState&, const HardState&) = default;
 };
 

@@ -220,7 +220,11 @@ HardState Replica::Impl::hard_state() const {
             newest = at;
     if (newest.index < lost_membership_.index)
         newest = lost_membership_;
-    return {.incarnation = incarnation_, .term = term_, .voted_for = voted_for_, .membership = newest};
+    return {.incarnation = incarnation_,
+            .term = term_,
+            .voted_for = voted_for_,
+            .membership = newest,
+            .ring_bytes = ring_.size()};
 }
 
 // Only then our disk counts. (For others' eyes: rows wait for the state.)

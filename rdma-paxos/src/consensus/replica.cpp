@@ -97,8 +97,8 @@ tl::expected<void, Error> check(const Config& config) {
             return std::find(witnesses.begin(), witnesses.end(), id) != witnesses.end();
         }))
         return bad("all members are witnesses, so none can lead");
-    if (config.ring_bytes % 4096 != 0 || config.max_entry_bytes == 0 ||
-        config.max_entry_bytes + 64 > config.ring_bytes / 4)
+    if (config.ring_bytes % 4096 != 0 || config.ring_bytes / 4096 > std::numeric_limits<std::uint32_t>::max() ||
+        config.max_entry_bytes == 0 || config.max_entry_bytes + 64 > config.ring_bytes / 4)
         return bad("the ring must be a multiple of 4096 bytes and four times the largest entry");
     if (config.max_write_bytes == 0 || config.max_in_flight == 0)
         return bad("max_write_bytes and max_in_flight must not be 0");
@@ -266,6 +266,7 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     status.board_up = peer->board.up();
     status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;
     status.suspect = peer->row.suspect;
+    status.refused_ring = peer->refused_ring;
     status.learner = peer->listed && !peer->counts_old && !peer->counts_new;
     status.applied = peer->row.applied_index;
     status.last_heard = peer->last_heard;
@@ -302,6 +303,12 @@ tl::expected<std::unique_ptr<Replica>, Error> Replica::create(const Config& conf
         return tl::make_unexpected(Error{"the fabric's memory is smaller than memory_layout() asks for"});
     if (storage && storage->failure())
         return tl::make_unexpected(*storage->failure());
+    const std::uint64_t stored_ring = storage ? storage->recovered().state.ring_bytes : 0;
+    if (stored_ring != 0 && stored_ring != config.ring_bytes)
+        return tl::make_unexpected(Error{
+            fmt::format("the stored log is that of a ring of {} bytes, but ring_bytes is {}: use the former, or "
+                        "begin with an empty folder and let the group take this replica in anew",
+                        stored_ring, config.ring_bytes)});
     if (storage && state && state->position < storage->recovered().base.position)
         return tl::make_unexpected(
             Error{fmt::format("the state is that of index {}, but the stored log begins behind index {}",

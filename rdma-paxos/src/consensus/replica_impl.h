@@ -85,6 +85,7 @@ class Replica::Impl {
         std::array<std::uint64_t, 4> past_lives{}; ///< messages of theirs that come late are ignored
         std::uint64_t incarnation = 0;             ///< of its memory, from its row; 0: not known yet
         std::uint64_t first_incarnation = 0;       ///< the one that a founding membership means
+        std::uint64_t refused_ring = 0;            ///< the size of its ring, if it is not that of ours
         Nanoseconds last_met = never;
         Nanoseconds next_greeting = never;
         bool was_board_up = false;
@@ -128,6 +129,7 @@ class Replica::Impl {
     void meet_peers();
     void meet(ReplicaId id);
     void begin_life(Peer& peer, std::uint64_t life);
+    bool has_same_ring(Peer& peer, std::uint64_t ring_bytes);
     void forget_strangers();
     void keep_board_link(Peer& peer);
     void poll_completions(Link link);

@@ -31,8 +31,9 @@ struct StandingBytes {
     std::uint8_t reserved[6];
     std::uint64_t membership_index;
     std::uint64_t membership_term;
+    std::uint64_t ring_bytes;
 };
-static_assert(sizeof(StandingBytes) == 48);
+static_assert(sizeof(StandingBytes) == 56);
 
 struct HeaderBytes {
     std::uint64_t magic;
@@ -49,7 +50,7 @@ struct HeaderBytes {
     std::uint32_t base_length;
     std::uint32_t reserved_too;
     std::byte base[base_room];
-    std::byte unused[64];
+    std::byte unused[56];
     std::uint64_t check;
 };
 static_assert(sizeof(HeaderBytes) == sector_bytes);
@@ -88,6 +89,7 @@ StandingBytes bytes_of(const Standing& standing) {
     bytes.flags = static_cast<std::uint8_t>((standing.log_suspect ? 1 : 0) | (standing.state_suspect ? 2 : 0));
     bytes.membership_index = standing.state.membership.index.value();
     bytes.membership_term = standing.state.membership.term.value();
+    bytes.ring_bytes = standing.state.ring_bytes;
     return bytes;
 }
 
@@ -97,7 +99,8 @@ std::optional<Standing> standing_of(const StandingBytes& bytes) {
     return Standing{{bytes.incarnation,
                      Term(bytes.term),
                      ReplicaId(bytes.voted_for),
-                     {Index(bytes.membership_index), Term(bytes.membership_term)}},
+                     {Index(bytes.membership_index), Term(bytes.membership_term)},
+                     bytes.ring_bytes},
                     bytes.log_end,
                     (bytes.flags & 1) != 0,
                     (bytes.flags & 2) != 0};

@@ -77,7 +77,7 @@ struct Preamble {
     std::uint32_t length = 0; ///< of preamble and records
     Standing standing;        ///< after this batch
 };
-inline constexpr std::size_t preamble_bytes = 56;
+inline constexpr std::size_t preamble_bytes = 64;
 using PreambleBytes = std::array<std::byte, preamble_bytes>;
 PreambleBytes encode(const Preamble& preamble);
 std::optional<Preamble> decode_preamble(Bytes bytes);
