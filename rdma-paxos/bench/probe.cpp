@@ -2,14 +2,15 @@
 #include "../bench/probe.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace rdma_paxos::bench {
 
 using namespace std::chrono_literals;
 
 Probe::Probe(Fabric& fabric, Rendezvous& rendezvous, ReplicaId self, const std::vector<ReplicaId>& others)
-    : fabric_(fabric), rendezvous_(rendezvous), self_(self) {
+    : fabric_(fabric), rendezvous_(rendezvous), self_(self),
+      sent_(fabric.region(Region::outbox).subspan(ring_offset, ring_bytes), max_body),
+      received_(fabric.region(Region::board).subspan(ring_offset, ring_bytes), max_body) {
     for (const ReplicaId id : others) {
         peers_.push_back({id, Handshake(fabric, id, Link::board), {}});
         (void)peers_.back().link.cut();
@@ -68,14 +69,15 @@ std::optional<Nanoseconds> Probe::fan_out(std::size_t bytes) {
     return fan_out_at(0, bytes);
 }
 
-std::optional<Nanoseconds> Probe::log_fan_out(std::size_t bytes) {
-    if (log_end_ + bytes > memory_bytes)
-        log_end_ = 1u << 20;
-    const std::size_t offset = std::exchange(log_end_, log_end_ + bytes);
-    // A leader has just written the entry when it sends it.
-    std::fill_n(fabric_.region(Region::outbox).begin() + static_cast<std::ptrdiff_t>(offset), bytes,
-                static_cast<std::byte>(offset));
-    return fan_out_at(offset, bytes);
+std::optional<Nanoseconds> Probe::log_fan_out(Bytes body) {
+    const Cursor before = end_;
+    end_ = sent_.append(before, Term(1), before.index, EntryKind::user, body);
+    const std::uint64_t bytes = sizeof(EntryHeader) + padded(body.size());
+    return fan_out_at(ring_offset + sent_.offset_of(end_.position - bytes), bytes);
+}
+
+void Probe::read_along() {
+    end_ = received_.scan(end_);
 }
 
 std::optional<Nanoseconds> Probe::fan_out_at(std::size_t offset, std::size_t bytes) {
