@@ -227,7 +227,7 @@ int main(int argc, char** argv) try {
     }
     if (shared.document.is_null())
         return shared.failures == 0 ? 0 : 1; // a follower has nothing to say
-    shared.document.update({{"schema", 2},
+    shared.document.update({{"schema", 3},
                             {"fabric", settings.member.fabric},
                             {"replicas", replicas},
                             {"rounds", settings.rounds},
