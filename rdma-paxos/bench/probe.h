@@ -36,8 +36,7 @@ class Probe {
     void read_along();
 
     static MemoryLayout layout() {
-        return {
-            .board_bytes = ring_offset + ring_bytes, .log_bytes = 4096, .outbox_bytes = ring_offset + ring_bytes};
+        return {.board_bytes = ring_offset + ring_bytes, .log_bytes = 4096, .outbox_bytes = ring_offset};
     }
 
   private:
@@ -46,8 +45,8 @@ class Probe {
         Handshake link;
         LinkOffer offer;
     };
-    bool post(const Peer& peer, std::size_t offset, std::size_t bytes);
-    std::optional<Nanoseconds> fan_out_at(std::size_t offset, std::size_t bytes);
+    bool post(const Peer& peer, Bytes source, std::size_t offset);
+    std::optional<Nanoseconds> fan_out_from(Bytes source, std::size_t offset);
     bool wait_for(std::size_t completions);
 
     Fabric& fabric_;
@@ -59,9 +58,8 @@ class Probe {
     static constexpr std::size_t ring_bytes = 32u << 20;
     static constexpr std::size_t ring_offset = 1u << 20; ///< before it lies what the others use
     static constexpr std::size_t max_body = 1u << 20;
-    LogRing sent_;
-    LogRing received_;
-    Cursor end_; ///< of what was sent, or received
+    LogRing ring_; ///< as a replica's: the writer's own entries, or those that it receives
+    Cursor end_;
 };
 
 } // namespace rdma_paxos::bench

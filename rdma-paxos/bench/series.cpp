@@ -103,9 +103,12 @@ std::optional<LatencyRow> measure_latency(Station& station, WaitMode wait, std::
         Latencies* to;
         std::function<std::optional<Nanoseconds>()> run;
     };
+    const auto log_fan_out = [&] { return station.probe->log_fan_out(body); };
+    // Each log gets two entries a round, so that readers follow both alike.
     std::array turns{Turn{&row.single, [&] { return station.probe->single_write(64); }},
                      Turn{&row.fan_out, [&] { return station.probe->fan_out(entry_bytes); }},
-                     Turn{&row.log_fan_out, [&] { return station.probe->log_fan_out(body); }},
+                     Turn{&row.log_fan_out, log_fan_out},
+                     Turn{&row.log_fan_out, log_fan_out},
                      Turn{&row.commit, commit_and_count},
                      Turn{&row.copied, [&] { return commit_one(station, wait, Body::copied, body); }}};
     std::minstd_rand order; // what went before leaves caches, and followers, in different states

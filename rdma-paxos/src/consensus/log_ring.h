@@ -11,7 +11,6 @@
 #include "fabric/prefetch.h"
 #include "rdma_paxos/snapshot.h"
 
-#include <array>
 #include <cstring>
 #include <optional>
 
@@ -146,14 +145,18 @@ inline std::uint64_t LogRing::entry_place(std::uint64_t position, std::size_t le
 }
 
 inline EntryHeader LogRing::header_at(std::uint64_t position) const {
-    std::array<std::uint64_t, sizeof(EntryHeader) / 8> words;
-    std::memcpy(words.data(), at(position), sizeof words);
-    return {.check = words[0],
-            .length = static_cast<std::uint32_t>(words[1]),
-            .kind = static_cast<EntryKind>(words[1] >> 32),
-            .term = words[2],
-            .index = words[3],
-            .commit = words[4]};
+    const auto word = [start = at(position)](std::size_t number) {
+        std::uint64_t value;
+        std::memcpy(&value, start + 8 * number, sizeof value);
+        return value;
+    };
+    const std::uint64_t length_and_kind = word(1);
+    return {.check = word(0),
+            .length = static_cast<std::uint32_t>(length_and_kind),
+            .kind = static_cast<EntryKind>(length_and_kind >> 32),
+            .term = word(2),
+            .index = word(3),
+            .commit = word(4)};
 }
 
 inline Entry LogRing::read_known(const Cursor& before) const {
