@@ -2,6 +2,7 @@
 #include "../bench/probe.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace rdma_paxos::bench {
 
@@ -71,6 +72,7 @@ std::optional<Nanoseconds> Probe::log_fan_out(Bytes body) {
     const Cursor before = end_;
     end_ = ring_.append(before, Term(1), before.index, EntryKind::user, body);
     const std::uint64_t bytes = sizeof(EntryHeader) + padded(body.size());
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     const std::size_t offset = ring_offset + ring_.offset_of(end_.position - bytes);
     return fan_out_from(fabric_.region(Region::board).subspan(offset, bytes), offset);
 }

@@ -4,6 +4,7 @@
 #include "../bench/allocations.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -50,6 +51,7 @@ tl::expected<Index, ProposeError> propose(Replica& replica, Body kind, Bytes bod
     if (!place)
         return tl::make_unexpected(place.error());
     std::memcpy(place->data(), body.data(), body.size());
+    std::atomic_thread_fence(std::memory_order_seq_cst); // it has left the store buffer, and lies in the log
     begun = monotonic_now();
     return replica.propose_reserved();
 }
