@@ -540,7 +540,7 @@ inline store_log(i, k) {
 inline store_base(i, k, only) {
     took = false;
     if
-    :: ALIVE(i) && k <= known[i] ->
+    :: ALIVE(i) && k <= agreed && k <= length[i] && AT(i, k) == agreed_entry[k - 1] ->
         took = true;
         if
         :: only || disk_length[i] < k || ON_DISK(i, k) != agreed_entry[k - 1] ->
@@ -632,7 +632,8 @@ inline settle_suspicion(i) {
     :: ALIVE(i) && IN_SET(i, suspect) && owed[i] != 0 && known[i] >= owed[i] && k_ > owed[i] ->
         took = true;
         suspect = suspect & ~BIT(i);
-        owed[i] = 0
+        owed[i] = 0;
+        give_vote(i)
     :: else
     fi
 }

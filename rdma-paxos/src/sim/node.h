@@ -29,6 +29,7 @@ class NodeObserver {
     virtual void on_command(Node& node, const Command& command, Index index, std::uint64_t result) = 0;
     virtual void on_leader(Node& node) = 0;
     virtual void on_lagging(Node& leader, ReplicaId peer) = 0;
+    virtual std::unique_ptr<Storage> on_storage(Node& node, std::unique_ptr<Storage> storage) = 0; ///< to be used
     virtual void on_start(Node& node, bool founding) = 0; ///< before its first tick
     virtual void on_crash(Node& node) = 0;
     virtual void trace(const std::string& what) = 0;
