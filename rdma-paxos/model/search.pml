@@ -144,12 +144,12 @@ hidden int next_;
                      :: d_step { HAS_VOTE(me, v) -> adopt(me, v, true); tidy() }
 #define FOLLOW(t)    :: d_step { t >= term[me] && LEADS(t) -> follow(me, t); KEEP }
 #define LAND(t)      :: d_step { leader[t] != NOBODY && REACHES(t, me) -> land(t, me, false); ACKNOWLEDGE } TEAR(t) COMPLETE(t)
-#if defined(CHANGE) || defined(NO_TEAR)
+#ifdef CHANGE
 #define TEAR(t)
 #else
 #define TEAR(t)      :: d_step { leader[t] != NOBODY && REACHES(t, me) && length[me] > 0 -> land(t, me, true); tidy() }
 #endif
-#if defined(CHANGE) || defined(NO_KNOW)
+#if defined(CHANGE) || defined(UNTOLD)
 #define KNOW(k)
 #else
 #define KNOW(k)      :: d_step { role[me] != LEADER && k <= length[me] && k > known[me] && k <= agreed -> know(me, k); tidy() }
