@@ -79,13 +79,14 @@ enum { TRACE_REPLICAS = N, TRACE_TERMS = TERMS, TRACE_LENGTH = LEN, TRACE_MEMBER
 #define T_RESTART    20
 #define T_RECOVER    21
 #define T_SETTLE     22
+#define T_KEPT       23 /* a state of its own user, who kept it */
 
 int step = 0; /* the only state: there is but one way */
 
 /* The step as it stands in the trace. */
 hidden int kind_, self_, peer_, term_, index_, end_, number_;
 hidden int settles; /* who says that its disk is sound again */
-hidden int restart_base_, restart_suspect_, under_way_;
+hidden int restart_base_, restart_suspect_, under_way_, kept_;
 hidden int votes_next_; /* the one after it is its replica's vote in the same term */
 
 #define LOG_ENDS (length[self_] == index_ && (index_ == 0 || TERM_OF(AT(self_, index_)) == end_))
@@ -163,7 +164,7 @@ inline find_log() {
 inline check_recovered_log() {
     c_code { under_way_ = trace_is_under_way(0, index_, end_); };
     n_ = (index_ == disk_length[self_] && (index_ == 0 || TERM_OF(ON_DISK(self_, index_)) == end_) ||
-          index_ >= disk_length[self_] && index_ <= agreed && TERM_OF(agreed_entry[index_ - 1]) == end_ ||
+          index_ >= disk_length[self_] && index_ == kept_ && TERM_OF(agreed_entry[index_ - 1]) == end_ ||
           under_way_ == 1);
     if
     :: restart_suspect_ == 0 && IN_SET(self_, suspect) -> REFUSE("its disk was suspect")
@@ -394,6 +395,8 @@ inline take_disk_step() {
     :: kind_ == T_DISK_BASE -> store_base(self_, index_, number_); must(); settle_soon(); acknowledge(self_)
 
     :: kind_ == T_RESTART -> restart_base_ = index_; restart_suspect_ = number_
+
+    :: kind_ == T_KEPT -> kept_ = index_; took = (index_ <= agreed); must()
 
     :: kind_ == T_RECOVER -> recover()
 

@@ -7,19 +7,19 @@
  * `self` and `peer` are replicas of the model, one for each incarnation, counted from 0; what a kind does not need
  * is 0; the number says which membership; when a replica follows, whether it follows anybody; of a state on disk,
  * whether there is a vote (for `peer`); of a snapshot on disk, whether the log behind it is void; of a restart,
- * whether the log found on disk (it begins behind `index`) is suspect. A line that begins with '#' is a remark; the last one ("# end") says that the trace is complete. Included into the program
- * that Spin writes.
+ * whether the log found on disk (it begins behind `index`) is suspect. A line that begins with '#' is a remark; the
+ * last one ("# end") says that the trace is complete. Included into the program that Spin writes.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACE_KINDS = 23 };
+enum { TRACE_KINDS = 24 };
 static const char* const trace_kinds[TRACE_KINDS] = {
-    "membership", "stand",     "vote", "adopt", "lead",   "follow", "step_down", "append",
-    "change",     "configure", "hold", "ack",   "commit", "lose",   "install",   "disks",
-    "write",      "disk_log",  "disk_state", "disk_base", "restart", "recover", "settle",
+    "membership", "stand",     "vote",       "adopt",     "lead",    "follow",  "step_down", "append",
+    "change",     "configure", "hold",       "ack",       "commit",  "lose",    "install",   "disks",
+    "write",      "disk_log",  "disk_state", "disk_base", "restart", "recover", "settle",    "kept",
 };
 
 struct trace_step {

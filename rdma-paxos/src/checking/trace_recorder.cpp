@@ -29,6 +29,7 @@ struct TraceRecorder::Life final : TransitionObserver {
 
     std::map<Term, int> votes;       ///< for which life, in which term
     std::vector<Step> held_back;     ///< until it is told what it has recovered
+    std::uint64_t state = 0;         ///< of its user, when it began anew
     std::optional<Step> restarted{}; ///< where its log begins now; until it has recovered
 };
 
@@ -150,7 +151,7 @@ std::unique_ptr<Storage> TraceRecorder::watch(ReplicaId id, std::uint64_t ring_b
     return std::make_unique<WatchedStorage>(*this, id, ring_bytes, std::move(storage));
 }
 
-void TraceRecorder::on_start(ReplicaId id, bool founding, Replica& replica) {
+void TraceRecorder::on_start(ReplicaId id, bool founding, Replica& replica, Index state) {
     const auto storage = storages_.find(id);
     if (lives_.empty()) {
         lives_.resize(voters_.size());
@@ -166,9 +167,11 @@ void TraceRecorder::on_start(ReplicaId id, bool founding, Replica& replica) {
         return;
     storage->second->belongs_to(life);
     const Recovered& found = storage->second->recovered();
+    life.state = state.value();
     if (!found.fresh)
-        life.restarted = Step{"restart", life.number, life.number, 0, found.base.index.value(),
-                              found.base.term.value(), found.suspect};
+        life.restarted =
+            Step{"restart",    life.number, life.number, 0, found.base.index.value(), found.base.term.value(),
+                 found.suspect};
 }
 
 // The model's replicas 0.. are the founding voters in order of their ids, whenever they are started. Who comes back
@@ -253,6 +256,7 @@ void TraceRecorder::tell_recovery(Life& life, const Transition& transition) {
         vote = found->second;
     const Step restarted = *std::exchange(life.restarted, std::nullopt);
     tell(restarted);
+    tell({"kept", life.number, life.number, 0, life.state, 0, 0});
     tell({"recover", life.number, vote, term.value(), transition.index.value(), transition.entry_term.value(),
           transition.peer != nobody});
     for (const Step& step : std::exchange(life.held_back, {}))

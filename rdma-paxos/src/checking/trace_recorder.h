@@ -28,8 +28,9 @@ class TraceRecorder {
     /// Of a group with disks, before the replica is made: watches what its storage, which it is to use through what
     /// is returned, takes and reports as durable. Goes before the recorder does.
     std::unique_ptr<Storage> watch(ReplicaId id, std::uint64_t ring_bytes, std::unique_ptr<Storage> storage);
-    /// Observes `replica` from its birth (before its first tick) until on_crash() or the recorder's end.
-    void on_start(ReplicaId id, bool founding, Replica& replica);
+    /// Observes `replica` from its birth (before its first tick) until on_crash() or the recorder's end. `state`:
+    /// of its user, given to it.
+    void on_start(ReplicaId id, bool founding, Replica& replica, Index state = Index());
     /// Its memory is about to be lost. The trace does not tell: who never does anything again, and comes back as
     /// somebody else, cannot be told from one that is stopped. Writes that landed before may be counted later.
     void on_crash(ReplicaId id);

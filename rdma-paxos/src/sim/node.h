@@ -53,6 +53,7 @@ class Node final : public Listener, private EventHandler {
     /// Whose memory, or disk, it has; 0: none.
     std::uint64_t incarnation() const { return incarnation_; }
     std::uint64_t founding_incarnation() const { return founding_incarnation_; }
+    Index saved() const { return saved_ ? saved_->point.index : Index(); } ///< its state on the disk
     bool is_damaged() const { return damaged_; } ///< its disk does not hold all that it was told to
     void set_damaged() { damaged_ = true; }
     bool abstains() const { return abstains_; }

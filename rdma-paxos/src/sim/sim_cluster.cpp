@@ -108,7 +108,7 @@ class Cluster final : public NodeObserver, public NetworkObserver {
     }
     void on_start(Node& node, bool founding) override {
         if (options_.recorder)
-            options_.recorder->on_start(node.id(), founding, *node.replica());
+            options_.recorder->on_start(node.id(), founding, *node.replica(), node.saved());
     }
     void on_crash(Node& node) override {
         if (options_.recorder)
