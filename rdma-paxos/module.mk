@@ -4,7 +4,7 @@
 
 PAXOS_PARTS := consensus fabric rendezvous storage waiting
 PAXOS_SOURCES := $(foreach part,$(PAXOS_PARTS),$(wildcard rdma-paxos/src/$(part)/*.cpp))
-PAXOS_LIBS := -libverbs -lsodium -lfmt -lrt
+PAXOS_LIBS := -libverbs -lsodium -lfmt -lrt -lxxhash
 PAXOS_SIM := rdma-paxos-sim rdma-paxos-checking rdma-paxos
 paxos_tests = $(patsubst %,tests/paxos/%_test.cpp,$(1))
 
@@ -55,8 +55,9 @@ $(eval $(call cxx_test,paxos-waiting-test,$(call paxos_tests,waiting),rdma-paxos
 
 # What reads bytes of strangers, or of a disk.
 $(eval $(call cxx_fuzz,handshake,tests/paxos/fuzz/fuzz_handshake.cpp $(wildcard rdma-paxos/src/rendezvous/*.cpp),-lsodium -lfmt))
-$(eval $(call cxx_fuzz,entry,tests/paxos/fuzz/fuzz_entry.cpp rdma-paxos/src/consensus/log_ring.cpp,))
+$(eval $(call cxx_fuzz,entry,tests/paxos/fuzz/fuzz_entry.cpp \
+    $(addprefix rdma-paxos/src/consensus/,log_ring.cpp hash.cpp),-lxxhash))
 $(eval $(call cxx_fuzz,snapshot-point,tests/paxos/fuzz/fuzz_snapshot_point.cpp rdma-paxos/src/storage/snapshot_point.cpp \
-    $(addprefix rdma-paxos/src/consensus/,membership_codec.cpp member_set.cpp),-lfmt))
+    $(addprefix rdma-paxos/src/consensus/,membership_codec.cpp member_set.cpp hash.cpp),-lfmt -lxxhash))
 $(eval $(call cxx_fuzz,recovery,tests/paxos/fuzz/fuzz_recovery.cpp tests/paxos/storage_fake_disk.cpp \
-    $(wildcard rdma-paxos/src/storage/*.cpp) $(addprefix rdma-paxos/src/consensus/,membership_codec.cpp member_set.cpp),-lfmt))
+    $(wildcard rdma-paxos/src/storage/*.cpp) $(addprefix rdma-paxos/src/consensus/,membership_codec.cpp member_set.cpp hash.cpp),-lfmt -lxxhash))

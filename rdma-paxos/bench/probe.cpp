@@ -2,14 +2,15 @@
 #include "../bench/probe.h"
 
 #include <algorithm>
-#include <utility>
+#include <atomic>
 
 namespace rdma_paxos::bench {
 
 using namespace std::chrono_literals;
 
 Probe::Probe(Fabric& fabric, Rendezvous& rendezvous, ReplicaId self, const std::vector<ReplicaId>& others)
-    : fabric_(fabric), rendezvous_(rendezvous), self_(self) {
+    : fabric_(fabric), rendezvous_(rendezvous), self_(self),
+      ring_(fabric.region(Region::board).subspan(ring_offset, ring_bytes), max_body) {
     for (const ReplicaId id : others) {
         peers_.push_back({id, Handshake(fabric, id, Link::board), {}});
         (void)peers_.back().link.cut();
@@ -37,8 +38,7 @@ bool Probe::ready() const {
     return std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.link.up(); });
 }
 
-bool Probe::post(const Peer& peer, std::size_t offset, std::size_t bytes) {
-    const auto source = fabric_.region(Region::outbox).subspan(offset, bytes);
+bool Probe::post(const Peer& peer, Bytes source, std::size_t offset) {
     const bool posted = fabric_.post_write(peer.id, Link::board, offset, source, 1);
     outstanding_ += posted;
     return posted;
@@ -59,29 +59,32 @@ bool Probe::wait_for(std::size_t completions) {
 
 std::optional<Nanoseconds> Probe::single_write(std::size_t bytes) {
     const Nanoseconds begun = monotonic_now();
-    if (!post(peers_.front(), 0, bytes) || !wait_for(1))
+    if (!post(peers_.front(), fabric_.region(Region::outbox).first(bytes), 0) || !wait_for(1))
         return std::nullopt;
     return monotonic_now() - begun;
 }
 
 std::optional<Nanoseconds> Probe::fan_out(std::size_t bytes) {
-    return fan_out_at(0, bytes);
+    return fan_out_from(fabric_.region(Region::outbox).first(bytes), 0);
 }
 
-std::optional<Nanoseconds> Probe::log_fan_out(std::size_t bytes) {
-    if (log_end_ + bytes > memory_bytes)
-        log_end_ = 1u << 20;
-    const std::size_t offset = std::exchange(log_end_, log_end_ + bytes);
-    // A leader has just written the entry when it sends it.
-    std::fill_n(fabric_.region(Region::outbox).begin() + static_cast<std::ptrdiff_t>(offset), bytes,
-                static_cast<std::byte>(offset));
-    return fan_out_at(offset, bytes);
+std::optional<Nanoseconds> Probe::log_fan_out(Bytes body) {
+    const Cursor before = end_;
+    end_ = ring_.append(before, Term(1), before.index, EntryKind::user, body);
+    const std::uint64_t bytes = sizeof(EntryHeader) + padded(body.size());
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const std::size_t offset = ring_offset + ring_.offset_of(end_.position - bytes);
+    return fan_out_from(fabric_.region(Region::board).subspan(offset, bytes), offset);
 }
 
-std::optional<Nanoseconds> Probe::fan_out_at(std::size_t offset, std::size_t bytes) {
+void Probe::read_along() {
+    end_ = ring_.scan(end_);
+}
+
+std::optional<Nanoseconds> Probe::fan_out_from(Bytes source, std::size_t offset) {
     const Nanoseconds begun = monotonic_now();
     for (const Peer& peer : peers_)
-        if (!post(peer, offset, bytes))
+        if (!post(peer, source, offset))
             return std::nullopt;
     if (!wait_for((peers_.size() + 1) / 2)) // with ourselves, a majority
         return std::nullopt;

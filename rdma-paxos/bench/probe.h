@@ -6,6 +6,7 @@
 
 #include "../bench/member.h"
 #include "consensus/handshake.h"
+#include "consensus/log_ring.h"
 
 #include <vector>
 
@@ -27,12 +28,15 @@ class Probe {
     /// One WRITE to each peer until a majority (self included) has it; then waits, unmeasured, for the others.
     std::optional<Nanoseconds> fan_out(std::size_t bytes);
 
-    /// The same, but each time from and to the next place of a memory as large as a log.
-    std::optional<Nanoseconds> log_fan_out(std::size_t bytes);
+    /// The same with an entry of a log: each time from and to the next place of a ring, which the peers
+    /// read_along(). The entry is written, and its checksum computed, before the clock starts.
+    std::optional<Nanoseconds> log_fan_out(Bytes body);
 
-    static constexpr std::size_t memory_bytes = 32u << 20;
+    /// As a follower of a log does: reads what log_fan_out() of a peer has brought here since.
+    void read_along();
+
     static MemoryLayout layout() {
-        return {.board_bytes = memory_bytes, .log_bytes = 4096, .outbox_bytes = memory_bytes};
+        return {.board_bytes = ring_offset + ring_bytes, .log_bytes = 4096, .outbox_bytes = ring_offset};
     }
 
   private:
@@ -41,8 +45,8 @@ class Probe {
         Handshake link;
         LinkOffer offer;
     };
-    bool post(const Peer& peer, std::size_t offset, std::size_t bytes);
-    std::optional<Nanoseconds> fan_out_at(std::size_t offset, std::size_t bytes);
+    bool post(const Peer& peer, Bytes source, std::size_t offset);
+    std::optional<Nanoseconds> fan_out_from(Bytes source, std::size_t offset);
     bool wait_for(std::size_t completions);
 
     Fabric& fabric_;
@@ -51,7 +55,11 @@ class Probe {
     std::vector<Peer> peers_;
     Nanoseconds next_greeting_{};
     std::size_t outstanding_ = 0;
-    std::size_t log_end_ = 1u << 20; ///< beside what the others use
+    static constexpr std::size_t ring_bytes = 32u << 20;
+    static constexpr std::size_t ring_offset = 1u << 20; ///< before it lies what the others use
+    static constexpr std::size_t max_body = 1u << 20;
+    LogRing ring_; ///< as a replica's: the writer's own entries, or those that it receives
+    Cursor end_;
 };
 
 } // namespace rdma_paxos::bench

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Results as JSON (schema 2; times in microseconds), and as text.
+// Results as JSON (schema 3; times in microseconds), and as text.
 #pragma once
 
 #include "../bench/failover.h"

@@ -3,6 +3,11 @@
 
 #include "../bench/allocations.h"
 
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <random>
 #include <thread>
 #include <unistd.h>
 
@@ -34,16 +39,32 @@ void await_commit(Station& station, WaitMode wait, Nanoseconds time, Index index
         station.member->wait_until(replica.next_deadline());
 }
 
+enum class Body { built_in_place, copied };
+
+/// Proposes a body of that size, and says when: a body that is built in place is there before.
+tl::expected<Index, ProposeError> propose(Replica& replica, Body kind, Bytes body, Nanoseconds& begun) {
+    if (kind == Body::copied) {
+        begun = monotonic_now();
+        return replica.propose(body);
+    }
+    const auto place = replica.reserve(body.size());
+    if (!place)
+        return tl::make_unexpected(place.error());
+    std::memcpy(place->data(), body.data(), body.size());
+    std::atomic_thread_fence(std::memory_order_seq_cst); // it has left the store buffer, and lies in the log
+    begun = monotonic_now();
+    return replica.propose_reserved();
+}
+
 /// From proposal to the moment when it is known to be committed; then waits, unmeasured, for the other followers.
 /// The tick before does what is due anyway: whoever polls all the time is not late with it.
-std::optional<Nanoseconds> commit_one(Station& station, WaitMode wait, Bytes body) {
+std::optional<Nanoseconds> commit_one(Station& station, WaitMode wait, Body kind, Bytes body) {
     Replica& replica = station.replica();
     Nanoseconds begun{};
     tl::expected<Index, ProposeError> index = tl::make_unexpected(ProposeError::log_full);
     for (;;) {
         replica.tick(monotonic_now());
-        begun = monotonic_now();
-        index = replica.propose(body);
+        index = propose(replica, kind, body, begun);
         if (index)
             break;
         if (index.error() != ProposeError::log_full)
@@ -68,23 +89,41 @@ std::optional<LatencyRow> measure_latency(Station& station, WaitMode wait, std::
     const std::vector<std::byte> body(payload, std::byte{0x5a});
     const std::size_t entry_bytes = payload + 40;
     const std::size_t warm_up = rounds / 10;
+    const auto stats = [&] {
+        return std::pair(station.replica().counters().log_writes, station.member->fabric().stats().doorbells);
+    };
     std::uint64_t writes = 0, doorbells = 0;
+    const auto commit_and_count = [&] {
+        const auto before = stats();
+        const auto taken = commit_one(station, wait, Body::built_in_place, body);
+        const auto after = stats();
+        writes += after.first - before.first;
+        doorbells += after.second - before.second;
+        return taken;
+    };
+    struct Turn {
+        Latencies* to;
+        std::function<std::optional<Nanoseconds>()> run;
+    };
+    const auto log_fan_out = [&] { return station.probe->log_fan_out(body); };
+    // Each log gets two entries a round, so that readers follow both alike.
+    std::array turns{Turn{&row.single, [&] { return station.probe->single_write(64); }},
+                     Turn{&row.fan_out, [&] { return station.probe->fan_out(entry_bytes); }},
+                     Turn{&row.log_fan_out, log_fan_out},
+                     Turn{&row.log_fan_out, log_fan_out},
+                     Turn{&row.commit, commit_and_count},
+                     Turn{&row.copied, [&] { return commit_one(station, wait, Body::copied, body); }}};
+    std::minstd_rand order; // what went before leaves caches, and followers, in different states
     for (std::size_t round = 0; round < warm_up + rounds; ++round) {
-        const auto single = station.probe->single_write(64);
-        const auto fan_out = station.probe->fan_out(entry_bytes);
-        const auto log_fan_out = station.probe->log_fan_out(entry_bytes);
-        const std::uint64_t writes_before = station.replica().counters().log_writes;
-        const std::uint64_t doorbells_before = station.member->fabric().stats().doorbells;
-        const auto commit = commit_one(station, wait, body);
-        if (!single || !fan_out || !log_fan_out || !commit)
-            return std::nullopt;
-        if (round >= warm_up) {
-            writes += station.replica().counters().log_writes - writes_before;
-            doorbells += station.member->fabric().stats().doorbells - doorbells_before;
-            row.single.add(*single);
-            row.fan_out.add(*fan_out);
-            row.log_fan_out.add(*log_fan_out);
-            row.commit.add(*commit);
+        std::ranges::shuffle(turns, order);
+        if (round == warm_up)
+            writes = doorbells = 0;
+        for (const Turn& turn : turns) {
+            const auto taken = turn.run();
+            if (!taken)
+                return std::nullopt;
+            if (round >= warm_up)
+                turn.to->add(*taken);
         }
         let_others_run(round);
     }
@@ -97,7 +136,7 @@ std::optional<Latencies> measure_commits(Station& station, WaitMode wait, std::s
     Latencies commits;
     const std::vector<std::byte> body(payload, std::byte{0x5a});
     for (std::size_t round = 0; round < rounds; ++round) {
-        const auto commit = commit_one(station, wait, body);
+        const auto commit = commit_one(station, wait, Body::built_in_place, body);
         if (!commit)
             return std::nullopt;
         commits.add(*commit);

@@ -11,11 +11,12 @@ namespace rdma_paxos::bench {
 /// One payload: T1, TF and commits, in turns.
 struct LatencyRow {
     std::size_t payload = 0;
-    Latencies single;      ///< T1
-    Latencies fan_out;     ///< TF: from and to the same place, so the bytes lie in caches
-    Latencies log_fan_out; ///< the same through memory as large as the log, as a log is written
-    Latencies commit;
-    double writes_per_commit = 0;    ///< WRITEs of entries
+    Latencies single;             ///< T1
+    Latencies fan_out;            ///< TF: from and to the same place, so the bytes lie in caches
+    Latencies log_fan_out;        ///< the same through memory as large as the log, as a log is written and read
+    Latencies commit;             ///< of an entry that lies in the log's memory already, as what is fanned out does
+    Latencies copied;             ///< of an entry that is copied there, by propose()
+    double writes_per_commit = 0; ///< WRITEs of entries
     double doorbells_per_commit = 0; ///< of all, heartbeats and rows included
 };
 

@@ -126,6 +126,7 @@ bool Station::follow() {
     while (monotonic_now() < leave && !abandoned) {
         tick();
         probe->keep_links();
+        probe->read_along();
         if (watcher.die) {
             vanish();
             return false;
@@ -136,6 +137,7 @@ bool Station::follow() {
             leave = monotonic_now() + 500ms; // the leader must hear that we have it
         watcher.tick_begun = monotonic_now();
         member->wait_until(std::min(replica().next_deadline(), monotonic_now() + 50ms));
+        probe->read_along(); // as often as the replica has looked at its own log
     }
     return true;
 }

@@ -66,6 +66,7 @@ TEST(Config, MistakesAreNamedWithTheirLine) {
     EXPECT_EQ(message_of("host=\"a\"\nhartbeat_ms=5\n"), "t.conf:2: unknown key \"hartbeat_ms\"");
     EXPECT_EQ(message_of("lease_ms=20\nlease_ms=20\n"), "t.conf:2: \"lease_ms\" is set a second time");
     EXPECT_EQ(message_of("ring_pages=100\n"), "t.conf:1: \"ring_pages\" is 100, not a power of two");
+    EXPECT_EQ(message_of("log_mbytes=24\n"), "t.conf:1: \"log_mbytes\" is 24, not a power of two");
     EXPECT_EQ(message_of("ring_pages=8\n"), "t.conf:1: \"ring_pages\" is 8, not from 16 to 4096");
     EXPECT_EQ(message_of("heartbeat_ms=\"fast\"\n"), "t.conf:1: \"heartbeat_ms\" is \"fast\", not a number");
     EXPECT_EQ(message_of("heartbeat_ms=[1]\n"), "t.conf:1: \"heartbeat_ms\" is not a number");

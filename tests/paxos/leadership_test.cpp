@@ -89,6 +89,35 @@ TEST_F(LeadershipTest, ThePreferredReplicaSucceedsADeadLeader) {
     EXPECT_GE(won, 9);
 }
 
+// A candidate and its voters wait for each other's looks at their boards, several times.
+TEST_F(LeadershipTest, AnElectionDoesNotWaitForIdleLooks) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(20ms);
+    kill(1);
+    Nanoseconds stood{}, committed{};
+    while (committed == Nanoseconds{} && network_.now() < 2s) {
+        const Nanoseconds next = network_.now() + 1us;
+        while (network_.step(next)) {
+        }
+        for (TestMember& member : members_) {
+            if (!member.replica)
+                continue;
+            const bool woken = member.replica->role() == Role::leader; // by completions
+            if (!woken && member.replica->next_deadline() > network_.now())
+                continue;
+            member.replica->tick(network_.now());
+            if (member.replica->role() == Role::candidate && stood == Nanoseconds{})
+                stood = network_.now();
+            if (member.replica->role() == Role::leader &&
+                member.replica->commit_index() >= member.replica->term_start())
+                committed = network_.now();
+        }
+    }
+    ASSERT_NE(committed, Nanoseconds{});
+    EXPECT_LT((committed - stood).count(), (3 * config_.timing.follower_poll).count());
+}
+
 TEST(LeaderScore, ASteadyLeaderIsGivenMorePatience) {
     const Timing timing;
     LeaderScore score;

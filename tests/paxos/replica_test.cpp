@@ -87,6 +87,46 @@ TEST_F(ReplicaTest, ProposalsAreRefusedWithTheReason) {
     EXPECT_TRUE(at(1).replica->propose(bytes_of("there is room again")));
 }
 
+TEST_F(ReplicaTest, AProposalMayBeBuiltInTheLogsMemory) {
+    found(3);
+    ASSERT_TRUE(leader());
+    Replica& leads = *at(1).replica;
+    EXPECT_EQ(leads.propose_reserved().error(), ProposeError::nothing_reserved);
+    std::vector<std::string> expected;
+    for (int i = 0; i < 200; ++i) { // several times around the ring, with all lengths of padding
+        expected.push_back(std::string(700 + i, static_cast<char>('a' + i % 26)));
+        const auto place = leads.reserve(expected.back().size());
+        ASSERT_TRUE(place) << to_string(place.error());
+        ASSERT_EQ(place->size(), expected.back().size());
+        std::ranges::copy(bytes_of(expected.back()), place->begin());
+        const auto index = leads.propose_reserved();
+        ASSERT_TRUE(index);
+        EXPECT_EQ(*index, leads.last_index());
+        run(2ms);
+    }
+    for (const unsigned each : {1u, 2u, 3u})
+        EXPECT_EQ(texts(at(each)), expected) << each;
+}
+
+TEST_F(ReplicaTest, AReservedPlaceIsGoodForOneProposal) {
+    found(3);
+    ASSERT_TRUE(leader());
+    Replica& leads = *at(1).replica;
+    EXPECT_EQ(at(2).replica->reserve(1).error(), ProposeError::not_leader);
+    EXPECT_EQ(leads.reserve(4097).error(), ProposeError::too_large);
+    EXPECT_EQ(leads.propose_reserved().error(), ProposeError::nothing_reserved);
+    ASSERT_TRUE(leads.reserve(3));
+    ASSERT_TRUE(leads.propose(bytes_of("before")));
+    EXPECT_EQ(leads.propose_reserved().error(), ProposeError::nothing_reserved) << "the place is taken";
+    const auto place = leads.reserve(3);
+    ASSERT_TRUE(place);
+    std::ranges::copy(bytes_of("own"), place->begin());
+    ASSERT_TRUE(leads.propose_reserved());
+    EXPECT_EQ(leads.propose_reserved().error(), ProposeError::nothing_reserved) << "it was proposed";
+    run(2ms);
+    EXPECT_EQ(texts(at(3)), (std::vector<std::string>{"before", "own"}));
+}
+
 TEST_F(ReplicaTest, NothingCommitsWithoutAMajority) {
     found(3);
     ASSERT_TRUE(leader());
@@ -346,6 +386,7 @@ TEST_F(ReplicaTest, ContradictoryConfigurationsAreRefused) {
     EXPECT_TRUE(refused([](Config& c) { c.members[2] = ReplicaId(2); }));
     EXPECT_TRUE(refused([](Config& c) { c.initial_leader = ReplicaId(9); }));
     EXPECT_TRUE(refused([](Config& c) { c.ring_bytes = 64000; }));
+    EXPECT_TRUE(refused([](Config& c) { c.ring_bytes = 48 << 10; })) << "no power of two";
     EXPECT_TRUE(refused([](Config& c) { c.max_entry_bytes = 16 << 10; }));
     EXPECT_TRUE(refused([](Config& c) { c.ring_bytes = 128 << 10; })) << "the fabric has less memory";
     EXPECT_TRUE(refused([](Config& c) { c.timing.lease = c.timing.election_timeout_min; }));

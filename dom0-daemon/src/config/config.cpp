@@ -119,6 +119,8 @@ struct Reader {
         std::uint64_t n = 0;
         if (Fault fault = number("log_mbytes", 4, 16384, n))
             return fault;
+        if (!std::has_single_bit(n))
+            return fmt::format("is {}, not a power of two", n);
         out.log_bytes = n << 20;
         return std::nullopt;
     }

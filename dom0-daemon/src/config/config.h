@@ -28,7 +28,7 @@ struct Config {
     std::chrono::milliseconds lease{250}; // outputs stop after so long without a majority; below election_min
     std::chrono::milliseconds connect_timeout{5000};
     std::uint32_t ring_pages = 1024;     // each of the two rings; a power of two, 16..4096
-    std::uint64_t log_bytes = 32u << 20; // of each group's log in RDMA memory, a multiple of 4096
+    std::uint64_t log_bytes = 32u << 20; // of each group's log in RDMA memory, a power of two
     std::string isolated_bridge = "tripod-iso";
     std::string socket_path = "/run/tripod/tripodd.sock";
     std::string state_dir = "/var/lib/tripod";

@@ -34,10 +34,11 @@ enum class Role : std::uint8_t {
 const char* to_string(Role role);
 
 enum class ProposeError : std::uint8_t {
-    not_leader,   ///< see Replica::leader() for whom to ask
-    log_full,     ///< a live follower, or this replica's listener, has not applied enough; try after a tick
-    too_large,    ///< above Config::max_entry_bytes
-    handing_over, ///< transfer_leadership() is under way
+    not_leader,       ///< see Replica::leader() for whom to ask
+    log_full,         ///< a live follower, or this replica's listener, has not applied enough; try after a tick
+    too_large,        ///< above Config::max_entry_bytes
+    handing_over,     ///< transfer_leadership() is under way
+    nothing_reserved, ///< propose_reserved() without reserve(), or after another proposal or a tick
 };
 
 const char* to_string(ProposeError error);
@@ -147,6 +148,14 @@ class Replica {
     /// Leader only: appends to the log. Nothing is sent before flush() or tick(), so several proposals share a
     /// WRITE. An entry that was accepted may still be lost if leadership is lost before it commits.
     tl::expected<Index, ProposeError> propose(Bytes body);
+
+    /// For a proposal that is built where it will lie, so that it is never copied here: the place for its body in
+    /// the log's memory. Fill it and call propose_reserved() before any other call that is not const; after tick()
+    /// the place may be somebody else's, and must not be written any more.
+    tl::expected<std::span<std::byte>, ProposeError> reserve(std::size_t bytes);
+
+    /// Proposes all bytes that were reserved last.
+    tl::expected<Index, ProposeError> propose_reserved();
 
     /// Sends what was proposed, as far as max_in_flight allows; the rest follows with the completions.
     void flush(Nanoseconds now);

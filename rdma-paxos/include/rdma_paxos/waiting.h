@@ -108,7 +108,8 @@ class Waiter {
         }
     }
 
-    /// The second half: the fabric must have been armed, and looked at after that.
+    /// The second half: the fabric must have been armed, and looked at after that. Unless the mode is `sleep`, it
+    /// only offers the processor to others if the deadline is nearer than sleep_cost / 4.
     Outcome sleep(std::span<pollfd> extra, Nanoseconds deadline);
 
     struct Counts {
@@ -128,6 +129,7 @@ class Waiter {
 
     Fabric& fabric_;
     WaitPolicy policy_;
+    Nanoseconds too_short_; ///< a wait of which nothing would be left when we had fallen asleep
     unsigned processors_;
     std::uint64_t involuntary_switches_ = 0;
     std::vector<pollfd> fds_; ///< the fabric's first, then those of the caller

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "consensus/board.h"
 
-#include <cstring>
+#include "consensus/hash.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include <cstring>
 
 namespace rdma_paxos {
 
@@ -57,7 +56,7 @@ constexpr std::array<bool Row::*, 7> flag_bits{&Row::has_quorum,  &Row::newcomer
                                                &Row::handed_over, &Row::dismissed, &Row::witness};
 
 std::uint64_t row_check(const RowImage& image, std::uint64_t salt, ReplicaId writer) {
-    return XXH3_64bits_withSeed(image.data() + 8, image.size() - 8, salt ^ (writer.value() * 0x9e3779b97f4a7c15u));
+    return hash64(image.data() + 8, image.size() - 8, salt ^ (writer.value() * 0x9e3779b97f4a7c15u));
 }
 
 } // namespace
@@ -142,12 +141,12 @@ std::optional<Row> decode_row(const RowImage& image, std::uint64_t salt, Replica
 }
 
 LeaderCell seal_cell(LeaderCell cell, std::uint64_t salt) {
-    cell.check = XXH3_64bits_withSeed(&cell.term, sizeof cell - sizeof cell.check, salt);
+    cell.check = hash64(&cell.term, sizeof cell - sizeof cell.check, salt);
     return cell;
 }
 
 bool cell_is_valid(const LeaderCell& cell, std::uint64_t salt) {
-    return cell.check == XXH3_64bits_withSeed(&cell.term, sizeof cell - sizeof cell.check, salt);
+    return cell.check == hash64(&cell.term, sizeof cell - sizeof cell.check, salt);
 }
 
 MemoryLayout memory_layout(std::size_t ring_bytes) {

@@ -21,11 +21,19 @@ auto rank(const Row& row) {
 void Replica::Impl::set_role(Role role, Term term) {
     if (role == role_ && term == term_)
         return;
+    if (role_ == Role::leader)
+        told_end_ = end_;
     role_ = role;
     term_ = term;
     next_look_ = never;
     rows_changed();
+    hurry();
     listener_.on_role(role, term);
+}
+
+// Each step of an election waits for others' looks at their boards: for a short while, look more often.
+void Replica::Impl::hurry() {
+    hurries_until_ = now_ + 10 * config_.timing.follower_poll;
 }
 
 void Replica::Impl::reset_election_timer(Nanoseconds extra) {
@@ -260,6 +268,7 @@ void Replica::Impl::answer_doubts() {
         shares_doubt_of_ = chosen;
         shared_doubt_ = chosen_doubt;
         rows_changed();
+        hurry();
     }
 }
 
@@ -413,6 +422,7 @@ void Replica::Impl::answer_candidates() {
         reset_election_timer();
         (void)peer.log.follow(row.log_link);
         rows_changed();
+        hurry();
         return;
     }
 }

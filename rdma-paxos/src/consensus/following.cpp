@@ -103,11 +103,7 @@ void Replica::Impl::learn_commit(Index hint, Term from) {
     commit_hint_ = std::max(commit_hint_, hint);
 }
 
-void Replica::Impl::commit_through(const Cursor& after, const EntryHeader& header) {
-    commit_ = after;
-    ++counters_.commits;
-    if (header.kind != EntryKind::membership) [[likely]]
-        return;
+void Replica::Impl::commit_membership() {
     while (!pending_memberships_.empty() && pending_memberships_.front().index <= commit_.index) {
         committed_membership_ = pending_memberships_.front().membership;
         pending_memberships_.erase(pending_memberships_.begin());
@@ -118,7 +114,7 @@ void Replica::Impl::advance_commit(Index target) {
     const Cursor before = commit_;
     while (commit_.index < target && commit_.position < end_.position) {
         const Entry entry = ring_.read_known(commit_);
-        commit_through(entry.after, entry.header);
+        commit_through(entry);
     }
     if (!(commit_ == before))
         tell(TransitionKind::commit, term_, nobody, commit_);

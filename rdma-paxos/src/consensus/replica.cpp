@@ -4,6 +4,7 @@
 #include "consensus/replica_impl.h"
 
 #include <algorithm>
+#include <bit>
 #include <fmt/format.h>
 
 namespace rdma_paxos {
@@ -34,6 +35,8 @@ const char* to_string(ProposeError error) {
         return "entry too large";
     case ProposeError::handing_over:
         return "handing leadership over";
+    case ProposeError::nothing_reserved:
+        return "nothing reserved";
     }
     return "?";
 }
@@ -97,9 +100,11 @@ tl::expected<void, Error> check(const Config& config) {
             return std::find(witnesses.begin(), witnesses.end(), id) != witnesses.end();
         }))
         return bad("all members are witnesses, so none can lead");
-    if (config.ring_bytes % 4096 != 0 || config.max_entry_bytes == 0 ||
-        config.max_entry_bytes + 64 > config.ring_bytes / 4)
-        return bad("the ring must be a multiple of 4096 bytes and four times the largest entry");
+    if (!std::has_single_bit(config.ring_bytes) || config.ring_bytes < 4096)
+        return bad(fmt::format("a ring of {} bytes; need a power of two, 4096 at least", config.ring_bytes));
+    if (config.max_entry_bytes == 0 || config.max_entry_bytes + 64 > config.ring_bytes / 4)
+        return bad(fmt::format("entries of {} bytes; the ring, of {}, must hold four of the largest",
+                               config.max_entry_bytes, config.ring_bytes));
     if (config.max_write_bytes == 0 || config.max_in_flight == 0)
         return bad("max_write_bytes and max_in_flight must not be 0");
     const Timing& t = config.timing;
@@ -251,7 +256,8 @@ Nanoseconds Replica::Impl::next_deadline() const {
         if (settled && applied_ == commit_ && !awaits_disks && handing_to_ == nobody)
             return std::min({last_tick_ + t.heartbeat / 2, next_heartbeat_, push_commit_at_});
     }
-    return std::min(last_tick_ + t.follower_poll, last_tick_ + t.heartbeat);
+    const Nanoseconds poll = last_tick_ < hurries_until_ ? t.follower_poll / 16 : t.follower_poll;
+    return last_tick_ + std::min(poll, t.heartbeat);
 }
 
 PeerStatus Replica::Impl::status_of(ReplicaId id) const {
@@ -313,6 +319,12 @@ Replica::~Replica() = default;
 
 void Replica::tick(Nanoseconds now) {
     impl_->tick(now);
+}
+tl::expected<std::span<std::byte>, ProposeError> Replica::reserve(std::size_t bytes) {
+    return impl_->reserve(bytes);
+}
+tl::expected<Index, ProposeError> Replica::propose_reserved() {
+    return impl_->propose_reserved();
 }
 tl::expected<Index, ProposeError> Replica::propose(Bytes body) {
     return impl_->propose(body);

@@ -40,6 +40,8 @@ class Replica::Impl {
          const std::optional<SnapshotPoint>& state);
 
     void tick(Nanoseconds now);
+    tl::expected<std::span<std::byte>, ProposeError> reserve(std::size_t bytes);
+    tl::expected<Index, ProposeError> propose_reserved();
     tl::expected<Index, ProposeError> propose(Bytes body);
     void flush(Nanoseconds now);
     void abstain() { abstains_ = true; }
@@ -72,11 +74,22 @@ class Replica::Impl {
     enum class Work : std::uint8_t { row = 1, cell = 2, entries = 3, adoption = 4 };
 
     /// Another replica that we have met or shall meet: a member, a learner, or an acquaintance that may become one.
-    struct Peer {
+    struct alignas(64) Peer {
         Peer(Fabric& fabric, ReplicaId id_)
             : id(id_), board(fabric, id_, Link::board), log(fabric, id_, Link::log) {}
 
         ReplicaId id;
+
+        // What each commit looks at, in one cache line. First what the membership in effect says: see recount().
+        bool listed = false;     ///< it, in this incarnation, is a voter or a learner
+        bool counts_old = false; ///< as one of Membership::voters
+        bool counts_new = false; ///< as one of Membership::target
+        bool sending = false;    ///< the link is up and the follower's log was found to be a part of ours
+        bool lagging = false;
+        bool had_gap = false; ///< it was lagging, and has not held all that was committed since
+        std::uint64_t sent = 0;
+        std::uint64_t acked = 0;
+        std::vector<std::uint64_t> in_flight; ///< ends of the WRITEs on their way, oldest first
 
         // The board link and the peer's row.
         Handshake board;
@@ -95,23 +108,12 @@ class Replica::Impl {
         bool row_in_flight = false;
         Nanoseconds next_row = never;
 
-        // What the membership in effect says of it. See recount().
-        bool listed = false;     ///< it, in this incarnation, is a voter or a learner
-        bool counts_old = false; ///< as one of Membership::voters
-        bool counts_new = false; ///< as one of Membership::target
-
         // The log link, as the leader sees it.
         Handshake log;
         Nanoseconds log_lost = never; ///< when the link went down, or leadership began
         bool was_log_up = false;
-        bool sending = false; ///< the link is up and the follower's log was found to be a part of ours
-        bool lagging = false;
-        bool had_gap = false;           ///< it was lagging, and has not held all that was committed since
         std::uint64_t lagging_from = 0; ///< its commit point when it was found lagging
         Nanoseconds holds_back = never; ///< since when it is the one that keeps ring space taken
-        std::uint64_t sent = 0;
-        std::uint64_t acked = 0;
-        std::vector<std::uint64_t> in_flight; ///< ends of the WRITEs on their way, oldest first
         bool cell_in_flight = false;
         bool cell_due = false;
         Nanoseconds cell_posted = never;    ///< when the heartbeat on its way was posted
@@ -166,6 +168,7 @@ class Replica::Impl {
     void hear_leader(ReplicaId from, Term term);
     bool leader_is_heard_by_us(ReplicaId except, Term released = Term()) const;
     void reset_election_timer(Nanoseconds extra = {});
+    void hurry();
     void set_role(Role role, Term term);
     Role idle_role() const { return self_listed_ && self_votes() ? Role::follower : Role::learner; }
 
@@ -177,6 +180,8 @@ class Replica::Impl {
     void lead();
     void lead_quickly();
     void append(EntryKind kind, Bytes body);
+    bool make_room(std::size_t bytes, ProposeError& why_not);
+    void propose_what_lies_behind_end(std::size_t bytes);
     void keep_log_link(Peer& peer);
     void start_sending(Peer& peer);
     void send_entries(Peer& peer);
@@ -201,7 +206,13 @@ class Replica::Impl {
     void look_at_cell();
     void learn_commit(Index hint, Term from);
     void advance_commit(Index target);
-    void commit_through(const Cursor& after, const EntryHeader& header);
+    void commit_through(const Entry& entry) {
+        commit_ = entry.after;
+        ++counters_.commits;
+        if (entry.header.kind == EntryKind::membership) [[unlikely]]
+            commit_membership();
+    }
+    void commit_membership();
     void apply_committed();
 
     // membership.cpp
@@ -270,7 +281,7 @@ class Replica::Impl {
     Cursor end_;
     Cursor commit_;
     Cursor applied_;
-    Cursor told_end_;   ///< what the observer was told
+    Cursor told_end_;   ///< of a follower: what the observer was told
     Index commit_hint_; ///< the leader of commit_hint_term_ says that this is committed
     Term commit_hint_term_;
     Nanoseconds next_rescan_ = never;
@@ -306,6 +317,7 @@ class Replica::Impl {
     ReplicaId leader_heard_from_;
     Term leader_heard_term_;
     Nanoseconds election_deadline_ = never;
+    Nanoseconds hurries_until_ = never;
     std::uint64_t doubt_ = 0;
     Nanoseconds doubt_began_ = never;
     Nanoseconds candidacy_began_ = never;
@@ -321,6 +333,9 @@ class Replica::Impl {
     bool handed_over_ = false; ///< our vote in this term was given when we laid leadership down
 
     // Leadership.
+    static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+    std::uint64_t reserved_at_ = nowhere; ///< our end when a place behind it was handed out
+    std::size_t reserved_bytes_ = 0;
     Cursor term_start_;
     Nanoseconds leading_since_ = never;
     Nanoseconds next_heartbeat_ = never;

@@ -51,7 +51,6 @@ void Replica::Impl::become_leader() {
 void Replica::Impl::append(EntryKind kind, Bytes body) {
     end_ = ring_.append(end_, term_, commit_.index, kind, body);
     newest_commit_in_log_ = commit_.index;
-    told_end_ = end_;
     tell(TransitionKind::append, term_, nobody, end_);
 }
 
@@ -94,20 +93,58 @@ void Replica::Impl::drop_followers_behind(std::uint64_t new_end) {
     }
 }
 
-tl::expected<Index, ProposeError> Replica::Impl::propose(Bytes body) {
-    if (role_ != Role::leader)
-        return tl::make_unexpected(ProposeError::not_leader);
-    if (handing_to_ != nobody)
-        return tl::make_unexpected(ProposeError::handing_over);
-    if (body.size() > config_.max_entry_bytes)
-        return tl::make_unexpected(ProposeError::too_large);
-    const std::uint64_t new_end = end_.position + ring_.room_for(end_.position, body.size());
-    if (new_end > free_end())
-        return tl::make_unexpected(ProposeError::log_full);
+// Behind this, there is room for an entry of that size.
+bool Replica::Impl::make_room(std::size_t bytes, ProposeError& why_not) {
+    if (role_ != Role::leader || handing_to_ != nobody) {
+        why_not = role_ != Role::leader ? ProposeError::not_leader : ProposeError::handing_over;
+        return false;
+    }
+    if (bytes > config_.max_entry_bytes) {
+        why_not = ProposeError::too_large;
+        return false;
+    }
+    const std::uint64_t new_end = end_.position + ring_.room_for(end_.position, bytes);
+    if (new_end > free_end()) {
+        why_not = ProposeError::log_full;
+        return false;
+    }
     drop_followers_behind(new_end);
-    append(EntryKind::user, body);
+    return true;
+}
+
+void Replica::Impl::propose_what_lies_behind_end(std::size_t bytes) {
+    end_ = ring_.seal(end_, term_, commit_.index, EntryKind::user, bytes);
+    newest_commit_in_log_ = commit_.index;
+    tell(TransitionKind::append, term_, nobody, end_);
     ++counters_.proposals;
-    counters_.proposed_bytes += body.size();
+    counters_.proposed_bytes += bytes;
+}
+
+tl::expected<Index, ProposeError> Replica::Impl::propose(Bytes body) {
+    ProposeError why_not;
+    if (!make_room(body.size(), why_not))
+        return tl::make_unexpected(why_not);
+    if (!body.empty())
+        std::memcpy(ring_.body_place(end_, body.size()).data(), body.data(), body.size());
+    propose_what_lies_behind_end(body.size());
+    return end_.index;
+}
+
+tl::expected<std::span<std::byte>, ProposeError> Replica::Impl::reserve(std::size_t bytes) {
+    reserved_at_ = nowhere;
+    ProposeError why_not;
+    if (!make_room(bytes, why_not))
+        return tl::make_unexpected(why_not);
+    reserved_at_ = end_.position;
+    reserved_bytes_ = bytes;
+    return ring_.body_place(end_, bytes);
+}
+
+tl::expected<Index, ProposeError> Replica::Impl::propose_reserved() {
+    if (role_ != Role::leader || reserved_at_ != end_.position)
+        return tl::make_unexpected(role_ != Role::leader ? ProposeError::not_leader
+                                                         : ProposeError::nothing_reserved);
+    propose_what_lies_behind_end(reserved_bytes_);
     return end_.index;
 }
 
@@ -239,7 +276,7 @@ void Replica::Impl::start_sending(Peer& peer) {
 }
 
 void Replica::Impl::send_entries(Peer& peer) {
-    if (!peer.sending)
+    if (!peer.sending || peer.sent == end_.position)
         return;
     const std::uint64_t to = std::min(end_.position, peer.row.applied_position + ring_.size());
     while (peer.sent < to && peer.in_flight.size() < config_.max_in_flight) {
@@ -312,14 +349,18 @@ void Replica::Impl::advance_leader_commit() {
             committed = std::max({committed, own, held_by(peer)});
     if (committed < term_start_.position && !planted_bugs.commit_old_term)
         return;
-    const Cursor before = commit_;
+    const std::uint64_t before = commit_.position;
+    if (committed == end_.position && pending_memberships_.empty()) {
+        counters_.commits += end_.index.value() - commit_.index.value();
+        commit_ = end_;
+    }
     while (commit_.position < committed) {
         const Entry entry = ring_.read_known(commit_);
         if (entry.after.position > committed)
             break;
-        commit_through(entry.after, entry.header);
+        commit_through(entry);
     }
-    if (commit_ == before)
+    if (commit_.position == before)
         return;
     tell(TransitionKind::commit, term_, nobody, commit_);
     while (stamps_done_ != stamps_begun_ && stamps_[stamps_done_ % stamps_.size()].end <= commit_.position)

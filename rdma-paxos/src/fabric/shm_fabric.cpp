@@ -2,6 +2,7 @@
 #include "rdma_paxos/shm_fabric.h"
 
 #include "fabric/completion_list.h"
+#include "fabric/prefetch.h"
 #include "fabric/shm_segment.h"
 
 #include <algorithm>
@@ -256,6 +257,8 @@ class ShmFabric final : public Fabric {
         if (open) {
             std::byte* remote = own.memory.data() + work.offset;
             std::memcpy(work.writes ? remote : work.local, work.writes ? work.local : remote, work.bytes);
+            if (work.writes)
+                prefetch_for_write(remote + work.bytes, work.bytes, own.memory.size() - work.offset - work.bytes);
         }
         leave(*own.gate);
         if (open && !work.silent)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/checkers.h"
 
+#include "consensus/hash.h"
+
 #include <algorithm>
 #include <fmt/format.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace rdma_paxos::sim {
 
@@ -161,7 +160,7 @@ void Checkers::holds_what_is_committed(const Replica& replica, ReplicaId id, con
 }
 
 void Checkers::on_apply(ReplicaId id, Index index, Term term, Bytes body, Nanoseconds now) {
-    const std::uint64_t hash = XXH3_64bits(body.data(), body.size());
+    const std::uint64_t hash = hash64(body.data(), body.size());
     const std::size_t at = index.value() - 1;
     const bool is_new = at >= applied_.size() || applied_[at].term == Term();
     if (is_new) {

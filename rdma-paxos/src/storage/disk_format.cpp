@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/disk_format.h"
 
+#include "consensus/hash.h"
+
 #include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
 #include <fmt/format.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace rdma_paxos::disk {
 
@@ -114,7 +113,7 @@ Sector encode(const SegmentHeader& header, const Identity& identity) {
     static_assert(base_room <= max_encoded_snapshot_point);
     bytes.base_length = static_cast<std::uint32_t>(std::min(base.size(), base_room));
     std::memcpy(bytes.base, base.data(), bytes.base_length);
-    bytes.check = XXH3_64bits(&bytes, checked_bytes);
+    bytes.check = hash64(&bytes, checked_bytes);
     return std::bit_cast<Sector>(bytes);
 }
 
@@ -125,7 +124,7 @@ tl::expected<SegmentHeader, HeaderError> decode_header(Bytes sector, const Ident
     if (is_blank(sector))
         return tl::unexpected(HeaderError::blank);
     std::memcpy(&bytes, sector.data(), sizeof bytes);
-    if (bytes.magic != segment_magic || bytes.check != XXH3_64bits(&bytes, checked_bytes))
+    if (bytes.magic != segment_magic || bytes.check != hash64(&bytes, checked_bytes))
         return tl::unexpected(HeaderError::damaged);
     if (bytes.version != format_version || bytes.sector_bytes != sector_bytes)
         return tl::unexpected(HeaderError::other_version);
@@ -164,7 +163,7 @@ std::uint64_t segment_salt(const Identity& identity, std::uint64_t number) {
     std::copy(identity.group.begin(), identity.group.end(), bytes.begin());
     bytes[16] = identity.self.value();
     std::memcpy(bytes.data() + 24, &number, sizeof number);
-    return XXH3_64bits(bytes.data(), bytes.size());
+    return hash64(bytes.data(), bytes.size());
 }
 
 void seal(std::byte* sector, const SectorInfo& info, std::uint64_t salt, std::uint64_t place) {
@@ -172,14 +171,14 @@ void seal(std::byte* sector, const SectorInfo& info, std::uint64_t salt, std::ui
     std::memcpy(sector, &info.batch, 8);
     std::memcpy(sector + 8, &info.ordinal, 4);
     std::memcpy(sector + 12, &count, 4);
-    const std::uint64_t check = XXH3_64bits_withSeed(sector, checked_bytes, salt + place);
+    const std::uint64_t check = hash64(sector, checked_bytes, salt + place);
     std::memcpy(sector + checked_bytes, &check, 8);
 }
 
 std::optional<SectorInfo> open_sector(const std::byte* sector, std::uint64_t salt, std::uint64_t place) {
     SectorBytes bytes;
     std::memcpy(&bytes, sector, sizeof bytes);
-    if (bytes.batch == 0 || bytes.check != XXH3_64bits_withSeed(sector, checked_bytes, salt + place))
+    if (bytes.batch == 0 || bytes.check != hash64(sector, checked_bytes, salt + place))
         return std::nullopt;
     const SectorInfo info{.batch = bytes.batch,
                           .ordinal = bytes.ordinal,
@@ -215,7 +214,7 @@ RecordHeaderBytes encode(const RecordHeader& header) {
                         .length = header.length,
                         .position = header.position,
                         .check = 0};
-    layout.check = XXH3_64bits(&layout, record_checked);
+    layout.check = hash64(&layout, record_checked);
     return std::bit_cast<RecordHeaderBytes>(layout);
 }
 
@@ -224,7 +223,7 @@ std::optional<RecordHeader> decode_record_header(Bytes bytes) {
     if (bytes.size() < sizeof layout)
         return std::nullopt;
     std::memcpy(&layout, bytes.data(), sizeof layout);
-    if (layout.check != XXH3_64bits(&layout, record_checked) || (layout.type != 1 && layout.type != 2))
+    if (layout.check != hash64(&layout, record_checked) || (layout.type != 1 && layout.type != 2))
         return std::nullopt;
     return RecordHeader{
         .type = static_cast<RecordType>(layout.type), .length = layout.length, .position = layout.position};

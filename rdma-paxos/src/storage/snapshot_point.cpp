@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rdma_paxos/snapshot.h"
 
+#include "consensus/hash.h"
 #include "consensus/membership_codec.h"
 
 #include <cstring>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace rdma_paxos {
 
@@ -52,7 +50,7 @@ std::vector<std::byte> encode(const SnapshotPoint& point, const GroupId& group) 
                             .position = point.position,
                             .check = point.check};
     std::memcpy(out.data(), &header, sizeof header);
-    const std::uint64_t checksum = XXH3_64bits(out.data(), out.size());
+    const std::uint64_t checksum = hash64(out.data(), out.size());
     std::memcpy(out.data() + checksum_offset, &checksum, sizeof checksum);
     return out;
 }
@@ -68,7 +66,7 @@ std::optional<SnapshotPoint> decode_snapshot_point(Bytes bytes, const GroupId& g
     std::array<std::byte, max_encoded_snapshot_point> copy;
     std::memcpy(copy.data(), bytes.data(), bytes.size());
     std::memset(copy.data() + checksum_offset, 0, sizeof header.checksum);
-    if (header.checksum != XXH3_64bits(copy.data(), bytes.size()))
+    if (header.checksum != hash64(copy.data(), bytes.size()))
         return std::nullopt;
     SnapshotPoint point{.index = Index(header.index),
                         .term = Term(header.term),

@@ -29,8 +29,8 @@ std::uint64_t involuntary_switches() {
 } // namespace
 
 Waiter::Waiter(Fabric& fabric, const WaitOptions& options)
-    : fabric_(fabric), policy_(options), processors_(usable_processors()),
-      involuntary_switches_(involuntary_switches()) {
+    : fabric_(fabric), policy_(options), too_short_(options.mode == WaitMode::sleep ? 0ns : options.sleep_cost / 4),
+      processors_(usable_processors()), involuntary_switches_(involuntary_switches()) {
     for (const int fd : fabric.event_fds())
         fds_.push_back({fd, POLLIN, 0});
     fabric_fds_ = fds_.size();
@@ -66,8 +66,10 @@ void Waiter::check_preemption(Nanoseconds now) {
 Waiter::Outcome Waiter::sleep(std::span<pollfd> extra, Nanoseconds deadline) {
     Outcome outcome;
     const Nanoseconds left = deadline - monotonic_now();
-    if (left <= 0ns)
+    if (left <= too_short_) {
+        sched_yield(); // what we wait for may be done by somebody who wants this processor
         return outcome;
+    }
     ++counts_.slept;
     fds_.resize(fabric_fds_);
     fds_.insert(fds_.end(), extra.begin(), extra.end());
