@@ -30,7 +30,7 @@ void Probe::keep_links() {
     for (Peer& peer : peers_) {
         const bool changed = self_ < peer.id ? peer.link.drive(peer.offer) : peer.link.follow(peer.offer);
         if (changed || greet)
-            rendezvous_.send(peer.id, {.incarnation = 1, .board = peer.link.offer()});
+            rendezvous_.send(peer.id, {.incarnation = 1, .ring_bytes = 0, .board = peer.link.offer()});
     }
 }
 

@@ -168,6 +168,10 @@ void Node::on_membership(const Membership& membership) {
     say("members", to_string(membership));
 }
 
+void Node::on_refused(ReplicaId, const Error& why) {
+    say("refused", why.what);
+}
+
 void Node::on_failure(const Error& error) {
     say("failure", error.what);
     failed_ = true;

@@ -84,6 +84,7 @@ class Node final : private Listener {
     bool on_commit(Index index, Term term, Bytes body) override;
     void on_role(Role role, Term term) override;
     void on_membership(const Membership& membership) override;
+    void on_refused(ReplicaId peer, const Error& why) override;
     void on_failure(const Error& error) override;
 
     void handle(const LineServer::Request& request);

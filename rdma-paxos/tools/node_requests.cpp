@@ -212,7 +212,8 @@ std::string Node::status() const {
                          {"deposed", awakening_.deposed}};
     json["counters"] = {{"elections", counters.elections}, {"wins", counters.wins},
                         {"pauses", counters.pauses},       {"fences", counters.fences},
-                        {"transfers", counters.transfers}, {"catch_ups", counters.catch_ups}};
+                        {"transfers", counters.transfers}, {"catch_ups", counters.catch_ups},
+                        {"refusals", counters.refusals}};
     json["peers"] = Json::array();
     for (const auto& [id, address] : peers_) {
         if (id == self_)
@@ -225,6 +226,7 @@ std::string Node::status() const {
                                  {"lagging", peer.lagging},
                                  {"replaced", peer.replaced},
                                  {"learner", peer.learner},
+                                 {"refused_ring", peer.refused_ring},
                                  {"acked", peer.acked.value()},
                                  {"applied", peer.applied.value()}});
     }

@@ -31,6 +31,7 @@ Row a_row() {
     row.commit_check = 13;
     row.applied_index = Index(80);
     row.applied_position = 3900;
+    row.lost_membership = {Index(95), Term(6)};
     row.log_link.generation = 3;
     row.log_link.connected_to = 2;
     row.log_link.endpoint.size = 4;
@@ -58,6 +59,7 @@ TEST(Row, ComesBackAsItWas) {
     EXPECT_EQ(out->end_check, in.end_check);
     EXPECT_EQ(out->commit_index, in.commit_index);
     EXPECT_EQ(out->commit_term, in.commit_term);
+    EXPECT_EQ(out->lost_membership, in.lost_membership);
     EXPECT_EQ(out->commit_position, in.commit_position);
     EXPECT_EQ(out->commit_check, in.commit_check);
     EXPECT_EQ(out->applied_index, in.applied_index);

@@ -145,6 +145,23 @@ TEST_F(DurabilityTest, AllComeBackWithAllThatWasCommitted) {
     }
 }
 
+TEST_F(DurabilityTest, ALogOfARingOfAnotherSizeIsRefused) {
+    found(1);
+    propose(5);
+    ASSERT_TRUE(all_have(5));
+    kill(1);
+    Config config = config_;
+    config.self = ReplicaId(1);
+    config.ring_bytes = 128 << 10;
+    Storage* storage = storage_for(1);
+    const auto fabric = network_.make_fabric(ReplicaId(1), memory_layout(config.ring_bytes));
+    const auto rendezvous = network_.make_rendezvous(ReplicaId(1));
+    const auto replica = Replica::create(config, *fabric, *rendezvous, at(1), storage);
+    ASSERT_FALSE(replica);
+    for (const char* word : {"65536", "131072", "ring_bytes"})
+        EXPECT_NE(replica.error().what.find(word), std::string::npos) << replica.error().what;
+}
+
 TEST_F(DurabilityTest, ARottenLogIsRepairedFromThePeers) {
     found(3);
     propose(200);
@@ -186,6 +203,251 @@ TEST_F(DurabilityTest, ARottenLogIsRepairedFromThePeers) {
     kill(3);
     start(3, true);
     EXPECT_FALSE(storages_[3]->recovered().suspect) << "repaired";
+}
+
+class RottenMembershipTest : public DurabilityTest {
+  protected:
+    struct Spot {
+        std::filesystem::path file;
+        std::uint64_t offset = 0;
+    };
+
+    /// Where the next batch will go.
+    Spot end_of_log(int number) const {
+        Spot spot;
+        for (const auto& each : std::filesystem::directory_iterator(folder(number)))
+            if (each.path().filename().string().starts_with("log-") && each.path() > spot.file)
+                spot.file = each.path();
+        std::ifstream file(spot.file, std::ios::binary);
+        const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
+        std::uint64_t last = bytes.size();
+        while (last > 0 && bytes[last - 1] == 0)
+            --last;
+        spot.offset = (last + 511) / 512 * 512;
+        return spot;
+    }
+
+    static void rot(const Spot& spot) {
+        std::fstream file(spot.file, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(static_cast<std::streamoff>(spot.offset + 100));
+        file.put(0x5a);
+        file.put(0x5b);
+    }
+
+    void grow(const std::vector<int>& ids) {
+        std::vector<Member> members;
+        for (const int id : ids)
+            members.push_back({.id = ReplicaId(static_cast<std::uint8_t>(id))});
+        const auto to = static_cast<std::size_t>(members.size());
+        ASSERT_TRUE(until([&] { return at(1).replica->change_membership(members).has_value(); }));
+        ASSERT_TRUE(until([&] {
+            const Membership& now = at(1).replica->membership();
+            return now.phase == Membership::Phase::stable && now.voters.size() == to &&
+                   at(1).replica->commit_index() >= now.index;
+        }));
+    }
+
+    void nobody_leads_for_a_while() {
+        for (int i = 0; i < 300; ++i) {
+            run(1ms);
+            std::this_thread::sleep_for(100us);
+            for (const TestMember& member : members_)
+                ASSERT_FALSE(member.replica && member.replica->role() == Role::leader) << member.id.value();
+        }
+    }
+};
+
+TEST_F(RottenMembershipTest, WhoWasTheGroupAloneDoesNotTakeItselfForTheGroupAgain) {
+    found(1);
+    propose(20);
+    ASSERT_TRUE(all_have(20));
+    run(20ms);
+    std::this_thread::sleep_for(50ms);
+    const Spot before_the_change = end_of_log(1);
+    start(2, false);
+    start(3, false);
+    grow({1, 2, 3});
+    propose(20);
+    ASSERT_TRUE(all_have(40));
+    const auto committed = texts(at(2));
+    for (const int each : {1, 2, 3})
+        kill(each);
+    rot(before_the_change);
+
+    config_.initial_leader = nobody;
+    start(1, true);
+    ASSERT_TRUE(storages_[1]->recovered().suspect) << storages_[1]->recovered().report;
+    nobody_leads_for_a_while();
+    EXPECT_EQ(at(1).replica->membership().voters.size(), 1u) << "or it was not about what this test is about";
+    start(2, false);
+    nobody_leads_for_a_while();
+    start(3, false); // two with sound disks are a majority
+    propose(1);
+    ASSERT_TRUE(all_have(41));
+    for (const int each : {1, 2, 3}) {
+        const auto now = texts(at(each));
+        EXPECT_TRUE(std::equal(committed.begin(), committed.end(), now.begin())) << each;
+    }
+    // What it got back it speaks for again.
+    TestMember* one = leader();
+    ASSERT_TRUE(one);
+    ASSERT_TRUE(one == &at(1) || until([&] { return !one->replica->peer(ReplicaId(1)).suspect; }));
+    kill(2);
+    propose(1);
+    EXPECT_TRUE(all_have(42));
+}
+
+TEST_F(RottenMembershipTest, WhoNeverHadItIsNotElectedByThoseWhoLostIt) {
+    found(3);
+    propose(20);
+    ASSERT_TRUE(all_have(20));
+    run(20ms);
+    std::this_thread::sleep_for(50ms);
+    kill(3); // its disk stays sound, and knows of no change
+    const Spot first = end_of_log(1);
+    const Spot second = end_of_log(2);
+    start(4, false);
+    start(5, false);
+    grow({1, 2, 3, 4, 5});
+    propose(20);
+    ASSERT_TRUE(all_have(40));
+    const auto committed = texts(at(4));
+    for (const int each : {1, 2, 4, 5})
+        kill(each);
+    rot(first);
+    rot(second); // two of five
+
+    config_.initial_leader = nobody;
+    for (const int each : {1, 2, 3})
+        start(each, true);
+    ASSERT_TRUE(storages_[1]->recovered().suspect && storages_[2]->recovered().suspect);
+    nobody_leads_for_a_while();
+    for (const int each : {4, 5})
+        start(each, false);
+    propose(1);
+    ASSERT_TRUE(all_have(41));
+    for (const int each : {1, 2, 3, 4, 5}) {
+        const auto now = texts(at(each));
+        EXPECT_TRUE(std::equal(committed.begin(), committed.end(), now.begin())) << each;
+    }
+}
+
+// One that is durable when the test says so, and tells what was stored.
+class ObservedStorage final : public Storage {
+  public:
+    const Recovered& recovered() const override { return recovered_; }
+    std::optional<Stretch> read_back() override { return std::nullopt; }
+    Ticket store_log(std::uint64_t, Bytes) override { return ++taken_; }
+    Ticket store_state(const HardState& state) override {
+        states.emplace_back(++taken_, state);
+        return taken_;
+    }
+    Ticket store_base(const SnapshotPoint&) override { return ++taken_; }
+    Ticket durable() override { return waits ? granted : taken_; }
+    const std::optional<Error>& failure() const override { return none_; }
+
+    void hold_back() {
+        granted = taken_;
+        waits = true;
+    }
+    Ticket taken() const { return taken_; }
+    EntryId remembered() const { return states.empty() ? EntryId{} : states.back().second.membership; }
+
+    bool waits = false;
+    Ticket granted = 0;
+    std::vector<std::pair<Ticket, HardState>> states;
+
+  private:
+    Recovered recovered_;
+    Ticket taken_ = 0;
+    std::optional<Error> none_;
+};
+
+class RememberedMembershipTest : public ReplicaTest {
+  protected:
+    ~RememberedMembershipTest() override {
+        for (TestMember& member : members_)
+            member.replica.reset();
+    }
+    Storage* storage_for(int number) override {
+        auto& storage = storages_[static_cast<std::size_t>(number)];
+        storage = std::make_unique<ObservedStorage>();
+        return storage.get();
+    }
+    ObservedStorage& disk(int number) { return *storages_[static_cast<std::size_t>(number)]; }
+    std::array<std::unique_ptr<ObservedStorage>, 9> storages_;
+};
+
+TEST_F(RememberedMembershipTest, IsStoredBehindItsEntryAndBeforeTheEntryCounts) {
+    found(1);
+    start(2, false);
+    start(3, false);
+    run(100ms);
+    ASSERT_EQ(at(1).replica->role(), Role::leader);
+    const std::vector<Member> three{{.id = ReplicaId(1)}, {.id = ReplicaId(2)}, {.id = ReplicaId(3)}};
+    ASSERT_TRUE(at(1).replica->change_membership(three));
+    const auto& now = at(1).replica->membership();
+    for (int i = 0; i < 1000 && now.phase != Membership::Phase::joint; ++i) {
+        disk(1).hold_back(); // what it has taken is durable, what comes is not
+        run(50us);
+    }
+    ASSERT_EQ(now.phase, Membership::Phase::joint);
+    const EntryId entry{now.index, at(1).replica->term()};
+    run(20ms);
+    EXPECT_EQ(disk(1).remembered(), EntryId{}) << "the entry may still be torn";
+    EXPECT_LT(at(1).replica->commit_index(), entry.index);
+    disk(1).granted = disk(1).taken();
+    run(20ms);
+    EXPECT_EQ(disk(1).remembered(), entry);
+    EXPECT_LT(at(1).replica->commit_index(), entry.index) << "its loss would not be noticed";
+    disk(1).waits = false;
+    run(100ms);
+    EXPECT_EQ(now.phase, Membership::Phase::stable);
+    EXPECT_EQ(now.voters.size(), 3u);
+    for (const int each : {1, 2, 3})
+        EXPECT_EQ(disk(each).remembered().index, now.index) << each;
+}
+
+TEST_F(RememberedMembershipTest, IsForgottenWhenALaterLeaderCutsItOff) {
+    found(3);
+    start(4, false);
+    run(100ms);
+    ASSERT_EQ(at(1).replica->role(), Role::leader);
+    const std::vector<Member> next{{.id = ReplicaId(1)}, {.id = ReplicaId(2)}, {.id = ReplicaId(4)}};
+    at(4).stopped = true;
+    ASSERT_TRUE(at(1).replica->change_membership(next));
+    const auto& now = at(1).replica->membership();
+    run(20ms);
+    ASSERT_EQ(now.phase, Membership::Phase::catching_up);
+    ASSERT_EQ(at(1).replica->commit_index(), now.index);
+    EXPECT_EQ(disk(1).remembered(), EntryId{}) << "the same three decide";
+    for (const ReplicaId here : {ReplicaId(1), ReplicaId(4)}) // the joint membership comes no further
+        for (const ReplicaId there : {ReplicaId(2), ReplicaId(3)}) {
+            network_.set_path(here, there, false);
+            network_.set_path(there, here, false);
+        }
+    for (const ReplicaId there : {ReplicaId(2), ReplicaId(3)})
+        at(1).fabric->fail_link(there, Link::log);
+    at(4).stopped = false;
+    for (int i = 0; i < 1000 && now.phase != Membership::Phase::joint; ++i)
+        run(50us);
+    ASSERT_EQ(now.phase, Membership::Phase::joint);
+    const EntryId entry{now.index, at(1).replica->term()};
+    run(5ms);
+    EXPECT_EQ(disk(1).remembered(), entry);
+    const auto leads = [&](int number) { return at(number).replica->role() == Role::leader; };
+    for (int i = 0; i < 1000 && !leads(2) && !leads(3); ++i)
+        run(1ms);
+    ASSERT_TRUE(leads(2) || leads(3));
+    ASSERT_TRUE(at(leads(2) ? 2 : 3).replica->propose(bytes_of("instead")));
+    run(5ms);
+    ASSERT_TRUE(at(1).applied.empty());
+    EXPECT_EQ(disk(1).remembered(), entry) << "nobody has said otherwise";
+    network_.heal_paths();
+    for (int i = 0; i < 1000 && at(1).applied.empty(); ++i)
+        run(1ms);
+    EXPECT_EQ(texts(at(1)), std::vector<std::string>{"instead"});
+    EXPECT_NE(disk(1).remembered(), entry);
 }
 
 class FailingDiskTest : public ReplicaTest {

@@ -79,7 +79,7 @@ TEST(Frame, EachFieldOfTheHeaderIsJudgedAsSoonAsItIsThere) {
         bytes.resize(length);
         return bytes;
     };
-    EXPECT_EQ(verdict(changed(4, 3, 6)), FrameError::bad_version);
+    EXPECT_EQ(verdict(changed(4, 2, 6)), FrameError::bad_version);
     EXPECT_EQ(verdict(changed(6, 0, 8)), FrameError::bad_type);
     EXPECT_EQ(verdict(changed(6, 6, 8)), FrameError::bad_type);
     EXPECT_EQ(verdict(changed(31, 0x7f, 32)), FrameError::bad_length) << "it would wait for 2 GB";
@@ -103,6 +103,7 @@ TEST(Frame, TheLowerIdDials) {
 TEST(Frame, AnOfferComesBack) {
     RendezvousMessage message;
     message.incarnation = 99;
+    message.ring_bytes = 48ull << 30;
     message.board = {.generation = 7, .connected_to = 6, .endpoint = {}};
     message.board.endpoint.size = 72;
     message.board.endpoint.bytes.fill(std::byte{0x5a});
@@ -111,6 +112,7 @@ TEST(Frame, AnOfferComesBack) {
     const auto back = decode_offer(bytes);
     ASSERT_TRUE(back);
     EXPECT_EQ(back->incarnation, 99u);
+    EXPECT_EQ(back->ring_bytes, message.ring_bytes);
     EXPECT_EQ(back->board.generation, 7u);
     EXPECT_EQ(back->board.connected_to, 6u);
     EXPECT_EQ(back->board.endpoint.size, 72u);

@@ -27,6 +27,7 @@ struct TestMember final : Listener {
     }
     void on_role(Role role, Term term) override { roles.emplace_back(role, term); }
     void on_failure(const Error& error) override { failure = error; }
+    void on_refused(ReplicaId peer, const Error& why) override { refused.emplace_back(peer, why.what); }
     void on_lagging(ReplicaId peer) override { lagging.push_back(peer); }
 
     ReplicaId id;
@@ -36,6 +37,7 @@ struct TestMember final : Listener {
     std::vector<std::pair<Index, std::string>> applied;
     std::vector<std::pair<Role, Term>> roles;
     std::vector<ReplicaId> lagging; ///< as told, in order
+    std::vector<std::pair<ReplicaId, std::string>> refused;
     std::optional<Error> failure;
     bool busy = false;
     bool stopped = false;
@@ -65,6 +67,7 @@ class ReplicaTest : public testing::Test {
         TestMember& member = at(number);
         member.roles.clear();
         member.lagging.clear();
+        member.refused.clear();
         member.replica.reset();
         member.rendezvous.reset();
         member.fabric.reset();

@@ -366,6 +366,41 @@ TEST_F(ReplicaTest, AGroupOfOneCommitsAlone) {
     EXPECT_EQ(texts(at(1)), std::vector<std::string>{"x"});
 }
 
+TEST_F(ReplicaTest, WhoKeepsARingOfAnotherSizeIsRefusedByName) {
+    found(3);
+    run(100ms);
+    ASSERT_EQ(at(1).replica->role(), Role::leader);
+    kill(3);
+    config_.ring_bytes = 128 << 10;
+    start(3, false);
+    ASSERT_TRUE(at(1).replica->propose(bytes_of("two go on")));
+    run(300ms);
+    EXPECT_EQ(texts(at(2)), std::vector<std::string>{"two go on"});
+    EXPECT_TRUE(at(3).applied.empty());
+    for (const int each : {1, 2}) {
+        ASSERT_EQ(at(each).refused.size(), 1u) << "told once, however often it calls";
+        EXPECT_EQ(at(each).refused[0].first, ReplicaId(3));
+        const std::string& why = at(each).refused[0].second;
+        for (const char* word : {"replica 3 keeps a ring of 131072 bytes", "65536", "same ring_bytes"})
+            EXPECT_NE(why.find(word), std::string::npos) << why;
+        EXPECT_EQ(at(each).replica->counters().refusals, 1u);
+        EXPECT_EQ(at(each).replica->peer(ReplicaId(3)).refused_ring, 128u << 10);
+        EXPECT_FALSE(at(each).replica->peer(ReplicaId(3)).board_up);
+        EXPECT_FALSE(at(each).replica->peer(ReplicaId(3)).alive);
+    }
+    EXPECT_EQ(at(3).refused.size(), 2u) << "it is told, too";
+    EXPECT_EQ(at(3).replica->peer(ReplicaId(1)).refused_ring, 64u << 10);
+
+    kill(3);
+    config_.ring_bytes = 64 << 10;
+    start(3, false);
+    run(100ms);
+    EXPECT_EQ(at(1).replica->peer(ReplicaId(3)).refused_ring, 0u);
+    EXPECT_TRUE(at(1).replica->peer(ReplicaId(3)).alive);
+    EXPECT_EQ(at(1).replica->counters().refusals, 1u);
+    EXPECT_TRUE(at(3).refused.empty());
+}
+
 TEST_F(ReplicaTest, ContradictoryConfigurationsAreRefused) {
     TestMember member;
     auto fabric = network_.make_fabric(ReplicaId(1), memory_layout(64 << 10));

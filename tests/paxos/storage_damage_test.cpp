@@ -182,8 +182,12 @@ TEST_F(StorageDamageTest, EveryLengthOfTheLastRecordIsJudgedRightly) {
         EXPECT_EQ(recovered.report.empty(), length == 0);
         // With a blank sector, it was cut off. With a damaged one in its place (no device tears sectors, but bits
         // may rot), nobody can tell, unless another one is blank.
+        std::uint64_t written = length; // a sector that ends in zeros is whole before its end
+        while (written % sector != 0 && original[batch_5 * sector + written] == std::byte{0})
+            ++written;
+        const std::uint64_t reached = written % sector == 0 ? written : length;
         const bool first_is_blank = length == 0;
-        const bool some_blank = length <= 3 * sector && length >= sector;
+        const bool some_blank = reached <= 3 * sector && reached >= sector;
         EXPECT_EQ(recovered.suspect, !(first_is_blank || some_blank)) << recovered.report;
         if (HasFailure())
             break;

@@ -129,7 +129,7 @@ TEST(StorageFaults, AnotherFormatVersionIsRefusedAndLeftAlone) {
     open(disk).reset();
     auto image = disk.files().at("/d/log-0000000000000001");
     for (std::size_t copy : {0u, 512u}) {
-        image[copy + 8] = std::byte{2};
+        image[copy + 8] = std::byte{1};
         const std::uint64_t check = XXH3_64bits(image.data() + copy, 504);
         std::memcpy(image.data() + copy + 504, &check, 8);
     }

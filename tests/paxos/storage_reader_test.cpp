@@ -62,7 +62,11 @@ class StorageReaderTest : public testing::Test {
             if (entry == 24) // the leader of term 2 is deposed; its last four entries were not committed
                 at = middle;
         }
-        wait_for(storage, storage.store_state({.incarnation = 77, .term = Term(3), .voted_for = ReplicaId(1)}));
+        wait_for(storage, storage.store_state({.incarnation = 77,
+                                               .term = Term(3),
+                                               .voted_for = ReplicaId(1),
+                                               .membership = {middle.index, middle.term},
+                                               .ring_bytes = ring_bytes}));
         if (with_base) {
             SnapshotPoint base{.index = Index(middle.index),
                                .term = middle.term,
@@ -120,6 +124,9 @@ TEST_F(StorageReaderTest, ReadsAWholeLogEntryByEntry) {
         EXPECT_EQ(reading.json["replica"], 5);
         EXPECT_EQ(reading.json["state"]["term"], 3);
         EXPECT_EQ(reading.json["state"]["voted_for"], 1);
+        EXPECT_EQ(reading.json["state"]["membership"]["index"], 20);
+        EXPECT_EQ(reading.json["state"]["membership"]["term"], 2);
+        EXPECT_EQ(reading.json["state"]["ring_bytes"], ring_bytes);
         EXPECT_EQ(reading.json["last_index"], last_.index.value());
         EXPECT_EQ(reading.json["log_end"], last_.position);
         EXPECT_EQ(reading.json["first_index"], with_base ? 21 : 1);
@@ -141,6 +148,7 @@ TEST_F(StorageReaderTest, AgreesWithRecoveryAboutDamage) {
     const auto files = original.files();
     unsigned torn = 0;
     unsigned rot = 0;
+    unsigned lost = 0;
     const auto compare = [&](FakeDisk& disk) {
         const Reading reading = read(disk);
         ASSERT_TRUE(reading.code == 0 || reading.code == 3 || reading.code == 4) << reading.output;
@@ -156,6 +164,8 @@ TEST_F(StorageReaderTest, AgreesWithRecoveryAboutDamage) {
         torn += reading.code == 3;
         rot += reading.code == 4;
         EXPECT_EQ(reading.json["state"]["term"], recovered.state.term.value());
+        EXPECT_EQ(reading.json["state"]["membership"]["index"], recovered.state.membership.index.value());
+        lost += reading.output.find("a membership stood in the log") != std::string::npos;
         EXPECT_EQ(reading.json["log_end"], read_all(**opened).end());
     };
     for (const auto& [path, bytes] : files) {
@@ -187,6 +197,8 @@ TEST_F(StorageReaderTest, AgreesWithRecoveryAboutDamage) {
     }
     EXPECT_EQ(torn, 2u);
     EXPECT_GT(rot, 10u);
+    EXPECT_GT(lost, 0u);
+    EXPECT_LT(lost, rot) << "behind it, or in the state alone, no entry of it is lost";
 }
 
 TEST_F(StorageReaderTest, NoticesAnEntryThatIsNoneThoughAllSectorsAreWhole) {

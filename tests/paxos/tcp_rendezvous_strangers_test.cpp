@@ -68,7 +68,7 @@ TEST_F(StrangersTest, AnotherVersion) {
     Stranger stranger(hub2_->port());
     stranger.say(bytes);
     expect_thrown_out(stranger, Rejection::wrong_version,
-                      "another version of the rendezvous protocol: 7, this one 2");
+                      "another version of the rendezvous protocol: 7, this one 3");
     EXPECT_EQ(decode_refusal(frame_of(stranger.heard)), Rejection::wrong_version);
 }
 
@@ -298,9 +298,9 @@ TEST_F(FalseListenerTest, Noise) {
 
 TEST_F(FalseListenerTest, AnotherVersion) {
     auto bytes = other_end_->heard;
-    bytes[4] = std::byte{3};
+    bytes[4] = std::byte{2};
     other_end_->say(bytes);
-    expect(Rejection::wrong_version, "another version of the rendezvous protocol: 3, this one 2");
+    expect(Rejection::wrong_version, "another version of the rendezvous protocol: 2, this one 3");
     EXPECT_EQ(other_end_->heard.size(), frame_header_bytes + body_bytes(FrameType::hello))
         << "no refusal of refusals";
 }

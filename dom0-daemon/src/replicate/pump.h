@@ -13,6 +13,7 @@
 
 #include <rdma_paxos/replica.h>
 
+#include "base/log.h"
 #include "replicate/connections.h"
 #include "replicate/entry.h"
 #include "replicate/log.h"
@@ -59,6 +60,7 @@ class Pump : public rdma_paxos::Listener {
         if (role_changed_)
             role_changed_(role, term);
     }
+    void on_refused(rdma_paxos::ReplicaId, const rdma_paxos::Error& why) override { log::warning("{}", why.what); }
     // Called from inside the replica: must not call it back.
     void set_role_observer(std::function<void(rdma_paxos::Role, rdma_paxos::Term)> observer) {
         role_changed_ = std::move(observer);

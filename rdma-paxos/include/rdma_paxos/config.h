@@ -50,7 +50,7 @@ struct Config {
     /// False: a replica without memory of the group (new, or it lost what it had). `members` are then those who may
     /// know it and itself, of any number. It neither stands nor counts before the log says that it is a member.
     bool founding = true;
-    std::size_t ring_bytes = 32u << 20;       ///< power of two; bounds how far a follower may fall behind
+    std::size_t ring_bytes = 32u << 20;       ///< power of two, the same everywhere; bounds how far one may lag
     std::size_t max_entry_bytes = 1u << 20;   ///< largest body; at most a quarter of the ring
     std::size_t max_write_bytes = 256u << 10; ///< one WRITE carries at most this much
     std::uint32_t max_in_flight = 4;          ///< WRITEs outstanding per follower; what comes meanwhile is batched

@@ -21,6 +21,7 @@ struct LinkOffer {
 
 struct RendezvousMessage {
     std::uint64_t incarnation = 0; ///< random at a replica's birth: the same id with empty memory is somebody else
+    std::uint64_t ring_bytes = 0;  ///< Config::ring_bytes of the sender, a multiple of 4096
     LinkOffer board;
 };
 

@@ -82,6 +82,10 @@ class Listener {
     /// snapshot_point(), and have it call install_snapshot(). Told once per leadership and gap.
     virtual void on_lagging(ReplicaId peer) { (void)peer; }
 
+    /// `peer` keeps a ring of another size, so it is not connected, and counts for nothing here: entries lie at
+    /// different places in the two. `why` names both sizes and what to do. Told once per start of that peer.
+    virtual void on_refused(ReplicaId peer, const Error& why) { (void)peer, (void)why; }
+
     /// The storage failed: this replica acknowledges, votes and leads no more, until it is started anew.
     virtual void on_failure(const Error& error) { (void)error; }
 };
@@ -96,8 +100,9 @@ struct PeerStatus {
     bool learner = false;  ///< receives the log, does not count
     Index acked;           ///< leader only: it holds the log up to here (its memory, not yet its program)
     Index applied;         ///< its listener has taken entries up to here
-    Nanoseconds last_heard{};      ///< when its row last moved
-    std::uint64_t incarnation = 0; ///< of it as it is known here; 0: not met yet
+    Nanoseconds last_heard{};       ///< when its row last moved
+    std::uint64_t incarnation = 0;  ///< of it as it is known here; 0: not met yet
+    std::uint64_t refused_ring = 0; ///< it keeps a ring of so many bytes, which is not ours; 0: it is not refused
 };
 
 struct Counters {
@@ -119,6 +124,7 @@ struct Counters {
     std::uint64_t membership_changes = 0; ///< memberships that took effect here
     std::uint64_t lagging = 0;            ///< followers that lost their place in the log
     std::uint64_t installs = 0;           ///< snapshots installed here
+    std::uint64_t refusals = 0;           ///< starts of peers whose ring has another size
     std::uint64_t catch_ups = 0;          ///< followers brought from a gap to the end of the log
 };
 

@@ -14,11 +14,24 @@
 
 namespace rdma_paxos {
 
+/// Names an entry: whoever holds one of this index and term holds the same one, and the same before it.
+struct EntryId {
+    Index index; ///< 0: none
+    Term term;
+    friend bool operator==(const EntryId&, const EntryId&) = default;
+};
+
 /// What a replica must remember besides its log.
 struct HardState {
     std::uint64_t incarnation = 0; ///< 0: none yet
     Term term;
     ReplicaId voted_for; ///< in `term`
+    /// Of the newest membership in the log on this disk that says anew who decides: its entry or, after a state was
+    /// installed, that state's last one. Stored after the entry and acknowledged with it, so that who loses the
+    /// entry knows it.
+    EntryId membership{};
+    std::uint64_t ring_bytes =
+        0; ///< of the replica that stored the log: at its ring's end the log has gaps. 0: none
     friend bool operator==(const HardState&, const HardState&) = default;
 };
 

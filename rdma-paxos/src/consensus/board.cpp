@@ -39,15 +39,17 @@ struct RowBytes {
     std::uint64_t applied_position;
     std::uint64_t durable_position;
     std::uint64_t durable_term;
+    std::uint64_t lost_index;
+    std::uint64_t lost_term;
     std::uint32_t link_generation;
     std::uint32_t link_connected_to;
     std::byte endpoint[Endpoint::capacity];
 };
-static_assert(sizeof(RowBytes) == 248 && sizeof(RowBytes) <= sizeof(RowImage));
+static_assert(sizeof(RowBytes) == 264 && sizeof(RowBytes) <= sizeof(RowImage));
 static_assert(sizeof(RowImage) <= row_slot);
 static_assert(cell_source_offset(ReplicaId(max_replica_id + 1)) <= ring_offset);
 
-constexpr std::uint8_t row_version = 2;
+constexpr std::uint8_t row_version = 3;
 constexpr std::size_t board_bytes = 32768;
 static_assert(row_offset(ReplicaId(max_replica_id)) + row_slot <= board_bytes);
 
@@ -90,6 +92,8 @@ RowImage encode_row(const Row& row, std::uint64_t salt, ReplicaId writer) {
     bytes.applied_position = row.applied_position;
     bytes.durable_position = row.durable_position;
     bytes.durable_term = row.durable_term.value();
+    bytes.lost_index = row.lost_membership.index.value();
+    bytes.lost_term = row.lost_membership.term.value();
     bytes.link_generation = row.log_link.generation;
     bytes.link_connected_to = row.log_link.connected_to;
     std::memcpy(bytes.endpoint, row.log_link.endpoint.bytes.data(), Endpoint::capacity);
@@ -133,6 +137,7 @@ std::optional<Row> decode_row(const RowImage& image, std::uint64_t salt, Replica
     row.applied_position = bytes.applied_position;
     row.durable_position = bytes.durable_position;
     row.durable_term = Term(bytes.durable_term);
+    row.lost_membership = {Index(bytes.lost_index), Term(bytes.lost_term)};
     row.log_link.generation = bytes.link_generation;
     row.log_link.connected_to = bytes.link_connected_to;
     row.log_link.endpoint.size = bytes.endpoint_size;

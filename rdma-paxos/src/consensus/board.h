@@ -45,6 +45,7 @@ struct Row {
     std::uint64_t applied_position = 0;
     std::uint64_t durable_position = 0; ///< on the sender's disk up to here, ...
     Term durable_term;                  ///< ... an entry of this term
+    EntryId lost_membership;            ///< the sender's disk lost it, and a leader has not repaired that yet
     LinkOffer log_link;                 ///< the sender's end of the log link to the peer this row is written to
 };
 

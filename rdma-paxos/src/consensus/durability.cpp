@@ -82,7 +82,8 @@ void Replica::Impl::recover_some() {
     configure(pending_memberships_.empty() ? committed_membership_ : pending_memberships_.back().membership);
     if (state_at_birth_ && state_at_birth_->position > end_.position) {
         end_ = commit_ = applied_ = cursor_of(*state_at_birth_);
-        committed_membership_ = applied_membership_ = state_at_birth_->membership;
+        take_membership_of(*state_at_birth_);
+        applied_membership_ = committed_membership_;
         pending_memberships_.clear();
         configure(committed_membership_);
         state_gate_ = storage_->store_base(*state_at_birth_);
@@ -93,6 +94,9 @@ void Replica::Impl::recover_some() {
         voted_for_ = config_.self;
     }
     suspect_term_ = term_;
+    const EntryId& remembered = storage_->recovered().state.membership;
+    if (suspect_ && !holds(remembered))
+        lost_membership_ = remembered;
     tell(TransitionKind::recover, term_, voted_for_, end_);
     apply_committed();
     recount();
@@ -162,6 +166,7 @@ void Replica::Impl::settle_suspicion() {
         return;
     suspect_ = false;
     suspect_until_ = Index();
+    lost_membership_ = {};
     (void)storage_->store_repaired();
     rows_changed();
 }
@@ -231,11 +236,35 @@ void Replica::Impl::forget_stored_tail() {
     storing_begun_ = storing_done_;
 }
 
+// Whatever else rots: who has lost a membership shall know that there was one. Its entry must be on disk first, so
+// that a write that was torn, which nobody acknowledged, does not look like such a loss. It is forgotten when a
+// leader has cut it off our log, so when it never was committed; of what we lost, only a leader can tell us that.
+// While learners catch up, the same members decide as before.
+HardState Replica::Impl::hard_state() const {
+    EntryId newest = committed_membership_at_;
+    for (const auto& [at, membership] : pending_memberships_)
+        if (membership.phase != Membership::Phase::catching_up &&
+            (at.index <= durable_.index || at == stored_state_.membership))
+            newest = at;
+    if (newest.index < lost_membership_.index)
+        newest = lost_membership_;
+    return {.incarnation = incarnation_,
+            .term = term_,
+            .voted_for = voted_for_,
+            .membership = newest,
+            .ring_bytes = ring_.size()};
+}
+
+// Only then our disk counts. (For others' eyes: rows wait for the state.)
+bool Replica::Impl::remembers_membership() const {
+    return hard_state().membership == stored_state_.membership && state_gate_ <= durable_ticket_;
+}
+
 // True if all that the next rows will say of term and vote is on disk.
 bool Replica::Impl::store_state() {
     if (failure_)
         return false;
-    const HardState now{.incarnation = incarnation_, .term = term_, .voted_for = voted_for_};
+    const HardState now = hard_state();
     if (!(now == stored_state_)) {
         const Ticket ticket = storage_->store_state(now);
         if (ticket == 0)

@@ -204,7 +204,7 @@ void Replica::Impl::run_election() {
             set_role(idle_role(), term_);
             leader_ = row_says_leader(leader_heard_from_) ? leader_heard_from_ : nobody;
         } else {
-            const bool shared = has_majority([&](const Peer& peer) {
+            const bool shared = electorate([&](const Peer& peer) {
                 return is_alive(peer) && peer.row.shares_doubt_of == config_.self &&
                        peer.row.shared_doubt == doubt_;
             });
@@ -317,17 +317,45 @@ bool Replica::Impl::gave_vote(const Peer& peer) const {
     return peer.row.term == term_ && peer.row.voted_for == config_.self && peer.row.granted_to == config_.self;
 }
 
+// Whether it stands in our log, or we know what else was decided in its place.
+bool Replica::Impl::holds(const EntryId& entry) const {
+    Cursor at = commit_;
+    if (entry.index <= at.index)
+        return true;
+    while (at.index < entry.index && at.position < end_.position)
+        at = ring_.read_known(at).after;
+    return at.index == entry.index && at.term == entry.term;
+}
+
 // A majority; and, where disks may have lost what they acknowledged, so many that whatever a majority once held is
-// still held by a voter whose disk is sound. (All members together suffice: more rot than that nobody survives.)
-bool Replica::Impl::votes_suffice(const MemberSet& set, bool Peer::*counts, bool self_counts) const {
+// still held by a voter whose disk is sound. All members together suffice as well (more rot than that nobody
+// survives), but only those of the newest membership: not as long as one of them remembers having lost one that we
+// do not hold. (If somebody's log is better than ours we shall adopt it, and ask again.)
+bool Replica::Impl::suffices(const MemberSet& set, bool Peer::*counts, bool self_counts, auto&& gives) const {
     std::size_t votes = self_counts;
     std::size_t suspects = self_counts && suspect_;
-    for (const Peer& peer : peers_)
-        if (peer.*counts && gave_vote(peer)) {
-            ++votes;
-            suspects += peer.row.suspect;
-        }
-    return votes >= set.majority() && (votes == set.size() || set.majority() + votes > set.size() + suspects);
+    bool newest = holds(lost_membership_);
+    bool will_adopt = false;
+    for (const Peer& peer : peers_) {
+        if (!gives(peer))
+            continue;
+        will_adopt |= rank(peer.row) > std::tuple(end_.term, end_.index);
+        if (!(peer.*counts))
+            continue;
+        ++votes;
+        suspects += peer.row.suspect;
+        newest &= holds(peer.row.lost_membership);
+    }
+    const bool sound = set.majority() + votes > set.size() + suspects;
+    const bool all = votes == set.size() && (newest || will_adopt || planted_bugs.stale_members);
+    return votes >= set.majority() && (sound || all);
+}
+
+// True if those who give their vote, or share a doubt, may make us leader, by the membership in our log.
+bool Replica::Impl::electorate(auto&& gives) const {
+    return suffices(membership_.voters, &Peer::counts_old, self_counts_old_, gives) &&
+           (membership_.phase != Membership::Phase::joint ||
+            suffices(membership_.target, &Peer::counts_new, self_counts_new_, gives));
 }
 
 void Replica::Impl::continue_candidacy() {
@@ -349,10 +377,7 @@ void Replica::Impl::continue_candidacy() {
         return;
     }
     // The membership that counts is the one in the log with which we would lead: it may have come by adoption.
-    if (!may_stand() || !votes_suffice(membership_.voters, &Peer::counts_old, self_counts_old_) ||
-        (membership_.phase == Membership::Phase::joint &&
-         !votes_suffice(membership_.target, &Peer::counts_new, self_counts_new_)) ||
-        !state_is_durable())
+    if (!may_stand() || !electorate([this](const Peer& peer) { return gave_vote(peer); }) || !state_is_durable())
         return;
     if (best && rank(best->row) > std::tuple(end_.term, end_.index)) {
         adopting_from_ = best->id;

@@ -47,7 +47,7 @@ bool Replica::Impl::take_entry(Index& committed) {
     end_ = entry->after;
     if (entry->header.kind == EntryKind::membership) [[unlikely]] {
         if (const auto membership = membership_in(*entry))
-            pending_memberships_.push_back({end_.index, *membership});
+            pending_memberships_.push_back({{end_.index, end_.term}, *membership});
     }
     committed = std::max(committed, Index(entry->header.commit));
     return true;
@@ -104,8 +104,10 @@ void Replica::Impl::learn_commit(Index hint, Term from) {
 }
 
 void Replica::Impl::commit_membership() {
-    while (!pending_memberships_.empty() && pending_memberships_.front().index <= commit_.index) {
+    while (!pending_memberships_.empty() && pending_memberships_.front().at.index <= commit_.index) {
         committed_membership_ = pending_memberships_.front().membership;
+        if (committed_membership_.phase != Membership::Phase::catching_up)
+            committed_membership_at_ = pending_memberships_.front().at;
         pending_memberships_.erase(pending_memberships_.begin());
     }
 }

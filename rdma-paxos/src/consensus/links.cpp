@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fmt/format.h>
 
 namespace rdma_paxos {
 
@@ -31,7 +32,8 @@ void Replica::Impl::meet_peers() {
             begin_life(*peer, message.incarnation);
         }
         peer->last_met = now_;
-        peer->board_offer = message.board;
+        if (has_same_ring(*peer, message.ring_bytes))
+            peer->board_offer = message.board;
     });
     forget_strangers();
     for (Peer& peer : peers_)
@@ -49,6 +51,23 @@ void Replica::Impl::meet(ReplicaId id) {
     recount();
 }
 
+// What one of us wrote into the other's ring would lie where nobody looks for it. Both see it, by the other's
+// offers.
+bool Replica::Impl::has_same_ring(Peer& peer, std::uint64_t ring_bytes) {
+    if (ring_bytes == ring_.size())
+        return true;
+    if (peer.refused_ring == 0) {
+        peer.refused_ring = ring_bytes;
+        ++counters_.refusals;
+        listener_.on_refused(
+            peer.id,
+            {fmt::format("replica {} keeps a ring of {} bytes, replica {} one of {}: they are not connected. "
+                         "All members of a group need the same ring_bytes",
+                         peer.id.value(), ring_bytes, config_.self.value(), ring_.size())});
+    }
+    return false;
+}
+
 // Another process stands behind that id now. Nothing that the one before told, or acknowledged, holds for it;
 // whether it has the same memory, its first row will say.
 void Replica::Impl::begin_life(Peer& peer, std::uint64_t life) {
@@ -61,6 +80,7 @@ void Replica::Impl::begin_life(Peer& peer, std::uint64_t life) {
     }
     peer.life = life;
     peer.incarnation = 0;
+    peer.refused_ring = 0;
     peer.row = {};
     peer.last_heard = never;
     peer.sent = peer.acked = 0;
@@ -97,7 +117,7 @@ void Replica::Impl::keep_board_link(Peer& peer) {
         }
     }
     if (changed || now_ >= peer.next_greeting) {
-        rendezvous_.send(peer.id, {life_, peer.board.offer()});
+        rendezvous_.send(peer.id, {life_, ring_.size(), peer.board.offer()});
         // Once connected, offers are repeated only for a peer that lost its end without our noticing.
         peer.next_greeting = now_ + config_.timing.link_retry * (peer.board.up() ? 4 : 1);
     }
@@ -237,6 +257,7 @@ Row Replica::Impl::own_row(const Peer& peer) const {
     row.applied_position = released();
     row.durable_position = durable_.position;
     row.durable_term = durable_.term;
+    row.lost_membership = lost_membership_;
     row.log_link = peer.log.offer();
     return row;
 }

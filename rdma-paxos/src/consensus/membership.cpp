@@ -73,7 +73,7 @@ void Replica::Impl::append_membership(Membership membership) {
     invariant(length > 0, "a membership that cannot be written");
     append(EntryKind::membership, Bytes(body).first(length));
     change_appended_ = now_;
-    pending_memberships_.push_back({membership.index, membership});
+    pending_memberships_.push_back({{end_.index, end_.term}, membership});
     configure(membership);
 }
 

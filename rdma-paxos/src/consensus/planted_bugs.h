@@ -14,6 +14,7 @@ struct PlantedBugs {
     bool wait_for_all = false; ///< a commit waits for every follower, dead ones too
     bool ack_before_write = false; ///< a follower acknowledges what its disk has not reported as durable
     bool drop_rotten = false;      ///< recovery takes rot for a torn tail: what follows was never acknowledged
+    bool stale_members = false;    ///< who lost a membership to rot counts its members by the one before
     bool trust_canary = false;     ///< an entry is whole when its last byte is there, whatever its checksum
 };
 

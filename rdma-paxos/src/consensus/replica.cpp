@@ -145,12 +145,13 @@ Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous
     if (config.founding)
         for (const ReplicaId id : config.members)
             (void)membership_.voters.add({.id = id, .witness = is_witness(id)});
+    committed_membership_ = membership_;
     end_.check = salt_;
     if (storage_)
         begin_from_storage();
     else if (state_at_birth_)
         begin_from(*state_at_birth_);
-    committed_membership_ = applied_membership_ = membership_;
+    applied_membership_ = membership_;
     commit_ = applied_ = stored_ = durable_ = told_end_ = end_;
     self_counts_old_ = counts_self(membership_.voters);
     self_listed_ = self_counts_old_ || counts_self(membership_.target);
@@ -164,7 +165,8 @@ void Replica::Impl::begin_from(const SnapshotPoint& point) {
     end_ = cursor_of(point);
     if (point.index == Index())
         end_.check = salt_;
-    membership_ = point.membership;
+    take_membership_of(point);
+    membership_ = committed_membership_;
 }
 
 Replica::Impl::Peer* Replica::Impl::find(ReplicaId id) {
@@ -270,6 +272,7 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     status.board_up = peer->board.up();
     status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;
     status.suspect = peer->row.suspect;
+    status.refused_ring = peer->refused_ring;
     status.learner = peer->listed && !peer->counts_old && !peer->counts_new;
     status.applied = peer->row.applied_index;
     status.last_heard = peer->last_heard;
@@ -306,6 +309,12 @@ tl::expected<std::unique_ptr<Replica>, Error> Replica::create(const Config& conf
         return tl::make_unexpected(Error{"the fabric's memory is smaller than memory_layout() asks for"});
     if (storage && storage->failure())
         return tl::make_unexpected(*storage->failure());
+    const std::uint64_t stored_ring = storage ? storage->recovered().state.ring_bytes : 0;
+    if (stored_ring != 0 && stored_ring != config.ring_bytes)
+        return tl::make_unexpected(Error{
+            fmt::format("the stored log is that of a ring of {} bytes, but ring_bytes is {}: use the former, or "
+                        "begin with an empty folder and let the group take this replica in anew",
+                        stored_ring, config.ring_bytes)});
     if (storage && state && state->position < storage->recovered().base.position)
         return tl::make_unexpected(
             Error{fmt::format("the state is that of index {}, but the stored log begins behind index {}",

@@ -98,6 +98,7 @@ class Replica::Impl {
         std::array<std::uint64_t, 4> past_lives{}; ///< messages of theirs that come late are ignored
         std::uint64_t incarnation = 0;             ///< of its memory, from its row; 0: not known yet
         std::uint64_t first_incarnation = 0;       ///< the one that a founding membership means
+        std::uint64_t refused_ring = 0;            ///< the size of its ring, if it is not that of ours
         Nanoseconds last_met = never;
         Nanoseconds next_greeting = never;
         bool was_board_up = false;
@@ -130,6 +131,7 @@ class Replica::Impl {
     void meet_peers();
     void meet(ReplicaId id);
     void begin_life(Peer& peer, std::uint64_t life);
+    bool has_same_ring(Peer& peer, std::uint64_t ring_bytes);
     void forget_strangers();
     void keep_board_link(Peer& peer);
     void poll_completions(Link link);
@@ -163,7 +165,9 @@ class Replica::Impl {
     bool can_adopt_mine(const Row& row) const;
     bool leads_to_our_end(const Row& row) const;
     bool row_says_leader(ReplicaId id) const;
-    bool votes_suffice(const MemberSet& set, bool Peer::*counts, bool self_counts) const;
+    bool suffices(const MemberSet& set, bool Peer::*counts, bool self_counts, auto&& gives) const;
+    bool electorate(auto&& gives) const;
+    bool holds(const EntryId& entry) const;
     bool gave_vote(const Peer& peer) const;
     void hear_leader(ReplicaId from, Term term);
     bool leader_is_heard_by_us(ReplicaId except, Term released = Term()) const;
@@ -230,6 +234,7 @@ class Replica::Impl {
     MemberSet with_known_incarnations(const MemberSet& set) const;
 
     void begin_from(const SnapshotPoint& point);
+    void take_membership_of(const SnapshotPoint& point);
 
     // durability.cpp
     void begin_from_storage();
@@ -242,6 +247,8 @@ class Replica::Impl {
     bool state_is_durable() { return !storage_ || store_state(); }
     void check_storage();
     void settle_suspicion();
+    HardState hard_state() const;
+    bool remembers_membership() const;
     void forget_stored_tail();
 
     Config config_;
@@ -295,13 +302,14 @@ class Replica::Impl {
 
     // Membership. The newest entry of its kind in our log is in effect.
     struct PendingMembership {
-        Index index;
+        EntryId at;
         Membership membership;
     };
     bool newcomer_ = false;  ///< its memory is younger than the group
     bool dismissed_ = false; ///< a leader says that we are not a member
     Membership membership_;
     Membership committed_membership_;
+    EntryId committed_membership_at_; ///< since when these decide: an entry from then on; none for the founders
     Membership applied_membership_;
     std::vector<PendingMembership> pending_memberships_; ///< between commit_ and end_
     bool self_listed_ = false;
@@ -380,6 +388,7 @@ class Replica::Impl {
     Term suspect_term_;
     Index suspect_until_; ///< what we must hold again, by the word of the leader whose process is...
     std::uint64_t suspect_leader_ = 0;
+    EntryId lost_membership_; ///< our disk lost the newest membership that it ever held; until repaired
 };
 
 // True if `holds(peer)` does for a majority of every set that decides; we ourselves are taken to hold.

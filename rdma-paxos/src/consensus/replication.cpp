@@ -334,7 +334,7 @@ std::uint64_t Replica::Impl::held_by(const Peer& peer) const {
 std::uint64_t Replica::Impl::held_by_self() const {
     if (!storage_)
         return end_.position;
-    return durable_.term == term_ ? durable_.position : 0;
+    return durable_.term == term_ && remembers_membership() ? durable_.position : 0;
 }
 
 void Replica::Impl::advance_leader_commit() {

@@ -15,6 +15,14 @@ SnapshotPoint Replica::Impl::snapshot_point() const {
             .membership = applied_membership_};
 }
 
+// The term of the membership's own entry is not known; whoever holds the point's last entry holds that one too.
+void Replica::Impl::take_membership_of(const SnapshotPoint& point) {
+    const bool same = point.membership.index == committed_membership_.index; // both are committed
+    committed_membership_ = point.membership;
+    if (!same)
+        committed_membership_at_ = {point.index, point.term};
+}
+
 // What is in a snapshot was committed. So if our log leads through the point, everything behind it stays as it is;
 // if not, what we hold beyond our commit point belongs to nobody.
 tl::expected<void, Error> Replica::Impl::install_snapshot(const SnapshotPoint& point) {
@@ -40,7 +48,7 @@ tl::expected<void, Error> Replica::Impl::install_snapshot(const SnapshotPoint& p
     applied_membership_ = point.membership;
     if (ahead) {
         commit_ = at;
-        committed_membership_ = point.membership;
+        take_membership_of(point);
         rescan_log();
     }
     if (storage_) {

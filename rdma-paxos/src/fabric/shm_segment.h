@@ -27,7 +27,7 @@ struct ShmMailbox {
 };
 
 struct ShmHeader {
-    static constexpr std::uint64_t expected_magic = 0x3230584150414d52; // "RMAPAX02"
+    static constexpr std::uint64_t expected_magic = 0x3330584150414d52; // "RMAPAX03"
     static constexpr std::size_t id_count = std::size_t{max_replica_id} + 1;
     std::atomic<std::uint64_t> magic{0}; ///< set last, when everything else is in place
     std::uint64_t nonce = 0;             ///< tells this object from another of the same name

@@ -27,10 +27,12 @@ struct OfferBytes {
     std::uint32_t generation = 0;
     std::uint32_t connected_to = 0;
     std::uint8_t endpoint_size = 0;
-    std::uint8_t reserved[7] = {};
+    std::uint8_t reserved[3] = {};
+    std::uint32_t ring_pages = 0;
     std::byte endpoint[Endpoint::capacity] = {};
 };
 static_assert(sizeof(OfferBytes) == offer_bytes);
+constexpr std::uint64_t page_bytes = 4096; // rings are multiples of it
 
 HeaderBytes header_of(const std::vector<std::byte>& buffer) {
     HeaderBytes header;
@@ -98,6 +100,7 @@ std::vector<std::byte> encode_offer(const RendezvousMessage& message) {
     offer.incarnation = message.incarnation;
     offer.generation = message.board.generation;
     offer.connected_to = message.board.connected_to;
+    offer.ring_pages = static_cast<std::uint32_t>(message.ring_bytes / page_bytes);
     offer.endpoint_size = message.board.endpoint.size;
     std::memcpy(offer.endpoint, message.board.endpoint.bytes.data(), Endpoint::capacity);
     std::vector<std::byte> bytes(sizeof offer);
@@ -114,6 +117,7 @@ std::optional<RendezvousMessage> decode_offer(Bytes bytes) {
         return std::nullopt;
     RendezvousMessage message;
     message.incarnation = offer.incarnation;
+    message.ring_bytes = offer.ring_pages * page_bytes;
     message.board.generation = offer.generation;
     message.board.connected_to = offer.connected_to;
     message.board.endpoint.size = offer.endpoint_size;

@@ -33,7 +33,7 @@ enum class FrameError : std::uint8_t { bad_magic, bad_version, bad_type, bad_len
 
 const char* to_string(FrameError error);
 
-inline constexpr std::uint16_t frame_version = 2;
+inline constexpr std::uint16_t frame_version = 3;
 inline constexpr std::size_t frame_header_bytes = 32;
 inline constexpr std::size_t proof_bytes = 32;
 inline constexpr std::size_t public_key_bytes = 32;

@@ -15,12 +15,12 @@ namespace rdma_paxos {
 namespace {
 
 // Labels carry the version: another version of these rules is another set of functions.
-constexpr const char* label_hello = "rdma-paxos 2 hello";
-constexpr const char* label_transcript = "rdma-paxos 2 transcript";
-constexpr const char* label_answer = "rdma-paxos 2 answer";
-constexpr const char* label_confirm = "rdma-paxos 2 confirm";
-constexpr const char* label_to_listener = "rdma-paxos 2 dialler to listener";
-constexpr const char* label_to_dialler = "rdma-paxos 2 listener to dialler";
+constexpr const char* label_hello = "rdma-paxos 3 hello";
+constexpr const char* label_transcript = "rdma-paxos 3 transcript";
+constexpr const char* label_answer = "rdma-paxos 3 answer";
+constexpr const char* label_confirm = "rdma-paxos 3 confirm";
+constexpr const char* label_to_listener = "rdma-paxos 3 dialler to listener";
+constexpr const char* label_to_dialler = "rdma-paxos 3 listener to dialler";
 constexpr std::size_t label_bytes = 32;
 
 constexpr std::size_t key_at = frame_header_bytes;

@@ -38,9 +38,8 @@ bool Budget::is_fresh(const Node& node) const {
 
 bool Budget::can_lose(const Node& victim) const {
     return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-        const Replica* replica = node->replica();
-        return !replica ||
-               (suffices(replica->membership().voters, &victim) && suffices(replica->membership().target, &victim));
+        const Membership* belief = node->belief();
+        return !belief || (suffices(belief->voters, &victim) && suffices(belief->target, &victim));
     });
 }
 

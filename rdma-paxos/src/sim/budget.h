@@ -19,8 +19,8 @@ class Budget {
     /// Its memory (of a volatile group) or its disk is there, as far as it ever was told, and it is that member.
     bool is_intact(const Member& member) const;
 
-    /// Whether, in every membership that some replica believes in, a majority is intact without `victim`, and of
-    /// these one can lead.
+    /// Whether, in every membership that some replica believes in, or will when it has read its disk, a majority is
+    /// intact without `victim`, and of these one can lead.
     bool can_lose(const Node& victim) const;
     bool suffices(const MemberSet& set, const Node* without) const;
 

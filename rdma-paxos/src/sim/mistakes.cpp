@@ -28,6 +28,8 @@ constexpr PlantedMistake mistakes[] = {
      [](ScenarioOptions&) { planted_bugs.commit_old_term = true; }, 4000},
     {"wait-for-all", "a commit waits for every follower, dead ones too",
      [](ScenarioOptions&) { planted_bugs.wait_for_all = true; }, 100},
+    {"stale-members", "who lost a membership to rot counts its members by the one before",
+     [](ScenarioOptions&) { planted_bugs.stale_members = true; }, 2000},
     {"trust-canary", "an entry counts as whole when its last byte is there; nobody computes its checksum",
      [](ScenarioOptions&) { planted_bugs.trust_canary = true; }, 200},
 };

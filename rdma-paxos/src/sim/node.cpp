@@ -100,6 +100,8 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
 
 void Node::crash(bool harsh) {
     observer_.on_crash(*this);
+    if (replica_)
+        last_belief_ = replica_->membership();
     replica_.reset();
     storage_.reset();
     if (disk_ && disk_->crash(harsh))

@@ -54,6 +54,10 @@ class Node final : public Listener, private EventHandler {
     std::uint64_t incarnation() const { return incarnation_; }
     std::uint64_t founding_incarnation() const { return founding_incarnation_; }
     Index saved() const { return saved_ ? saved_->point.index : Index(); } ///< its state on the disk
+    /// The membership in effect at it or, when it is down, on its disk; null: none.
+    const Membership* belief() const {
+        return replica_ ? &replica_->membership() : disk_ ? &last_belief_ : nullptr;
+    }
     bool is_damaged() const { return damaged_; } ///< its disk does not hold all that it was told to
     void set_damaged() { damaged_ = true; }
     bool abstains() const { return abstains_; }
@@ -131,6 +135,7 @@ class Node final : public Listener, private EventHandler {
     std::unique_ptr<Storage> storage_;
     std::optional<Saved> saved_; ///< on the disk; the log need not reach further back
     bool save_due_ = false;
+    Membership last_belief_;
     std::optional<LogRing> ring_; ///< how the checkers look at its memory
     Registers registers_;
     Index applied_;

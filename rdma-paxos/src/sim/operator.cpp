@@ -107,6 +107,7 @@ void Operator::continue_change(std::size_t number) {
                 retire(present, task.random);
                 return;
             }
+            // Who lost its memory a moment ago is meant as it is now, though the leader may know it as it was.
             MemberSet wanted;
             for (Member member : task.target) {
                 member.incarnation = node(member.id).incarnation();
@@ -114,7 +115,7 @@ void Operator::continue_change(std::size_t number) {
             }
             if (!budget_.suffices(wanted, nullptr))
                 return; // somebody was lost meanwhile
-            if (replica.change_membership(task.target)) {
+            if (replica.change_membership(std::vector<Member>(wanted.begin(), wanted.end()))) {
                 task.asked = true;
                 trace(fmt::format("  {} is to change the members to {}", leader->id().value(),
                                   to_string(task.target)));
@@ -163,12 +164,13 @@ bool Operator::choose_target(Task& task, const Membership& present) {
         target.push_back({.id = fresh->id(), .witness = witness});
         return true;
     };
-    const std::uint64_t choice = lost != target.end() && random.chance(0.6) ? 0 : random.draw(4);
+    const std::uint64_t choice = target.size() == 1 && random.chance(0.8)     ? 1 // one survives nothing
+                                 : lost != target.end() && random.chance(0.6) ? 0
+                                                                              : random.draw(4);
     bool possible = true;
     if (choice == 1 && target.size() <= 5) {
         possible = add_one(false) && add_one(random.chance(0.3));
-    } else if (choice == 2 && target.size() >= (scenario_.durable ? 5u : 3u)) {
-        // A disk that was the whole group once, and rots later, may take itself for the group: see "Suspect disks".
+    } else if (choice == 2 && target.size() >= 3) {
         remove_one();
         remove_one();
     } else {

@@ -156,6 +156,36 @@ std::vector<Fault> draw_faults(Random& random, const Scenario& scenario) {
     return faults;
 }
 
+// A group that was one disk is the one that rot could make believe that it still is the group. So it grows soon,
+// and some rot comes later, besides what else was drawn.
+void begin_alone(Random& random, Scenario& scenario) {
+    const ReplicaId one = scenario.config.members.front();
+    const ReplicaId other = scenario.config.members.back();
+    scenario.config.members = {one};
+    scenario.config.witnesses.clear();
+    scenario.config.initial_leader = one;
+    scenario.config.preferred_leader = nobody;
+    for (Fault& fault : scenario.faults)
+        if (fault.node != one) {
+            fault.other = fault.node;
+            fault.node = one;
+        }
+    const auto add = [&](FaultKind kind, Nanoseconds from, Nanoseconds to) {
+        const Nanoseconds length = draw_length(kind, random);
+        scenario.faults.push_back({.kind = kind,
+                                   .at = random.between(from, to),
+                                   .length = length,
+                                   .node = one,
+                                   .other = other,
+                                   .seed = random.next()});
+    };
+    add(FaultKind::change_members, 2s, 15s);
+    add(FaultKind::rot, 15s, scenario.duration);
+    add(FaultKind::rot, 15s, scenario.duration);
+    std::stable_sort(scenario.faults.begin(), scenario.faults.end(),
+                     [](const Fault& left, const Fault& right) { return left.at < right.at; });
+}
+
 } // namespace
 
 const char* to_string(FaultKind kind) {
@@ -183,6 +213,8 @@ Scenario draw_scenario(std::uint64_t seed) {
     scenario.save_probability = random.chance(0.5) ? 0.02 : 0;
     scenario.load = draw_load(random, scenario.config);
     scenario.faults = draw_faults(random, scenario);
+    if (Random alone = Random::stream(seed, 4); scenario.durable && alone.chance(0.12))
+        begin_alone(alone, scenario);
     return scenario;
 }
 

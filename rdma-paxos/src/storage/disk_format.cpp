@@ -28,8 +28,11 @@ struct StandingBytes {
     std::uint8_t voted_for;
     std::uint8_t flags; // 1: log suspect, 2: state suspect
     std::uint8_t reserved[6];
+    std::uint64_t membership_index;
+    std::uint64_t membership_term;
+    std::uint64_t ring_bytes;
 };
-static_assert(sizeof(StandingBytes) == 32);
+static_assert(sizeof(StandingBytes) == 56);
 
 struct HeaderBytes {
     std::uint64_t magic;
@@ -46,7 +49,7 @@ struct HeaderBytes {
     std::uint32_t base_length;
     std::uint32_t reserved_too;
     std::byte base[base_room];
-    std::byte unused[80];
+    std::byte unused[56];
     std::uint64_t check;
 };
 static_assert(sizeof(HeaderBytes) == sector_bytes);
@@ -83,13 +86,20 @@ StandingBytes bytes_of(const Standing& standing) {
     bytes.log_end = standing.log_end;
     bytes.voted_for = standing.state.voted_for.value();
     bytes.flags = static_cast<std::uint8_t>((standing.log_suspect ? 1 : 0) | (standing.state_suspect ? 2 : 0));
+    bytes.membership_index = standing.state.membership.index.value();
+    bytes.membership_term = standing.state.membership.term.value();
+    bytes.ring_bytes = standing.state.ring_bytes;
     return bytes;
 }
 
 std::optional<Standing> standing_of(const StandingBytes& bytes) {
     if (bytes.voted_for > max_replica_id || bytes.flags > 3)
         return std::nullopt;
-    return Standing{{bytes.incarnation, Term(bytes.term), ReplicaId(bytes.voted_for)},
+    return Standing{{bytes.incarnation,
+                     Term(bytes.term),
+                     ReplicaId(bytes.voted_for),
+                     {Index(bytes.membership_index), Term(bytes.membership_term)},
+                     bytes.ring_bytes},
                     bytes.log_end,
                     (bytes.flags & 1) != 0,
                     (bytes.flags & 2) != 0};

@@ -16,7 +16,7 @@ namespace rdma_paxos::disk {
 inline constexpr std::size_t sector_bytes = 512;
 inline constexpr std::size_t sector_payload = 488;
 inline constexpr std::uint64_t header_sectors = 2; ///< the segment header, and the same once more
-inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::uint32_t format_version = 2;
 
 /// Whose files these are.
 struct Identity {
@@ -77,7 +77,7 @@ struct Preamble {
     std::uint32_t length = 0; ///< of preamble and records
     Standing standing;        ///< after this batch
 };
-inline constexpr std::size_t preamble_bytes = 40;
+inline constexpr std::size_t preamble_bytes = 64;
 using PreambleBytes = std::array<std::byte, preamble_bytes>;
 PreambleBytes encode(const Preamble& preamble);
 std::optional<Preamble> decode_preamble(Bytes bytes);
