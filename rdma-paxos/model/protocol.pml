@@ -252,8 +252,8 @@ inline give_vote(v) {
 inline adopt(c, v, torn) {
     took = false;
     if
-    :: ALIVE(c) && ALIVE(v) && role[c] == CANDIDATE && HAS_VOTE(c, v) && term[v] == term[c] &&
-       granted[v] == ID(c) ->
+    :: ALIVE(c) && ALIVE(v) && role[c] == CANDIDATE && HAS_VOTE(c, v) &&
+       (term[v] == term[c] && granted[v] == ID(c) || WAS_READ(c, v)) ->
         rank_of(c);
         n_ = rank_;
         rank_of(v);

@@ -39,9 +39,16 @@ hidden short landed[(TERMS + 1) * N]; /* what the leadership had written there w
 #define FENCED(i) remember(i)
 #define LANDED(t, f) landed[(t) * N + (f)]
 
+hidden short read_in[N * N]; /* the term in which c could read the log of v, before v shut it out */
+#define WAS_READ(c, v) (read_in[(c) * N + (v)] == term[c])
+
 #include "protocol.pml"
 
 inline remember(i) {
+    if
+    :: granted[i] != NOBODY -> read_in[(granted[i] - 1) * N + i] = term[i]
+    :: else
+    fi;
     if
     :: leader[term[i]] != NOBODY && leader[term[i]] != ID(i) && REACHES(term[i], i) ->
         first_difference(term[i], i);

@@ -82,6 +82,7 @@
  * may look at that as late as it likes. */
 #define FENCED(i) skip
 #define LANDED(t, f) 0
+#define WAS_READ(c, v) false
 #define HANDED_OVER(i, k) AT(i, k)
 
 #include "protocol.pml"
