@@ -198,10 +198,14 @@ TEST_F(DurabilityTest, ARottenLogIsRepairedFromThePeers) {
     TestMember* one = leader();
     ASSERT_TRUE(one);
     ASSERT_TRUE(until([&] { return !one->replica->peer(ReplicaId(3)).suspect; }));
-    run(20ms);
-    std::this_thread::sleep_for(50ms); // the word of it goes to the disk
-    kill(3);
-    start(3, true);
+    for (int tries = 0; tries < 100; ++tries) { // the word of it goes to the disk when the disk's thread runs
+        std::this_thread::sleep_for(20ms);
+        kill(3);
+        start(3, true);
+        if (!storages_[3]->recovered().suspect)
+            break;
+        run(20ms);
+    }
     EXPECT_FALSE(storages_[3]->recovered().suspect) << "repaired";
 }
 
