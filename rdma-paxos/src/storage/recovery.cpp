@@ -34,6 +34,26 @@ class Judge {
         result_.fresh = expected_ == 1 && !result_.damaged;
     }
 
+    /// What the next recovery finds if this one begins a segment, and nothing is written into it. (SegmentWriter.)
+    std::vector<ScannedSegment> left_behind() const {
+        std::vector<ScannedSegment> left(segments_.begin(),
+                                         segments_.begin() + static_cast<std::ptrdiff_t>(result_.segments.size()));
+        std::size_t passed = 0;
+        while (passed < left.size() && result_.segments[passed].log_end <= result_.base.position)
+            ++passed;
+        left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(passed));
+        ScannedSegment& next = left.emplace_back();
+        next.number = result_.next_segment;
+        next.header = SegmentHeader{.number = next.number,
+                                    .bytes = header_sectors * sector_bytes,
+                                    .first_batch = result_.next_batch,
+                                    .void_from = result_.void_from,
+                                    .standing = result_.standing,
+                                    .base = result_.base};
+        next.sectors = next.end = header_sectors;
+        return left;
+    }
+
   private:
     void note(const std::string& text) {
         result_.report += result_.report.empty() ? "" : "; ";
@@ -295,6 +315,21 @@ class Judge {
     bool state_lost_ = false;
 };
 
+// The next recovery must conclude the same, whether anything is written meanwhile or not: what was told to others
+// would be taken back. Damage cannot bring that about, since what it hits does not pass for whole. Sectors whose
+// checks fit, and which say what this program would not have written, can.
+tl::expected<void, Error> stands_by(const Judge& judge, const Recovery& result) {
+    Recovery again;
+    Judge(judge.left_behind(), again).run();
+    if (again.standing == result.standing && again.base == result.base && again.log == result.log &&
+        again.log_end == result.log_end)
+        return {};
+    return tl::unexpected(Error{fmt::format("what is stored contradicts itself, though its checks fit: it was written "
+                                            "by a faulty program or memory, or changed on purpose. Begin with an empty "
+                                            "folder, and let the group take this replica in anew ({})",
+                                            result.report)});
+}
+
 } // namespace
 
 tl::expected<Recovery, Error> recover(Syscalls& system, const std::string& folder, const Identity& identity) {
@@ -314,9 +349,13 @@ tl::expected<Recovery, Error> recover(Syscalls& system, const std::string& folde
         segments.push_back(std::move(*scanned));
     }
     Recovery result;
-    Judge(std::move(segments), result).run();
     if (!numbers.empty())
         result.next_segment = numbers.back() + 1;
+    Judge judge(std::move(segments), result);
+    judge.run();
+    if (result.damaged || result.torn)
+        if (const auto sure = stands_by(judge, result); !sure)
+            return tl::unexpected(Error{fmt::format("{}: {}", folder, sure.error().what)});
     return result;
 }
 

@@ -16,6 +16,7 @@ struct Extent {
     std::uint64_t segment = 0;
     std::uint64_t batch_place = 0; ///< first sector of its batch
     std::uint64_t offset = 0;      ///< within the batch's payload
+    friend bool operator==(const Extent&, const Extent&) = default;
 };
 
 struct FoundBatch {
