@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The protocol of rdma-paxos as rules over memory: election, fencing, adoption, replication, change of membership.
+ * The protocol of rdma-paxos as rules over memory: election, fencing, adoption, replication, change of membership;
+ * and over disks, where the group has some (DURABLE).
  *
  * One inline per rule. A rule tries to be taken: it sets `took`, and changes the state only if its guard holds.
  * Two drivers use these rules and no others: search.pml takes every rule in every state that the bounds allow,
@@ -31,7 +32,16 @@ STATE WORD known[N];            /* up to where a replica knows its log to be com
 STATE WORD base[N];             /* up to where it has a snapshot instead of a log */
 STATE int lost = 0;             /* whose memory is gone */
 STATE WORD vote_term[N * N];    /* [c * N + v]: c knows that v voted for it in this term, */
-STATE WORD vote_rank[N * N];    /* and that its log then ended so */
+STATE WORD vote_rank[N * N];    /* and that its log then ended so, */
+DISK_STATE int doubted[N];      /* and these of them that their disks are suspect */
+
+/* What lies on disk, and outlives the memory. */
+DISK_STATE WORD disk_term[N];
+DISK_STATE byte disk_voted[N];  /* in that term */
+DISK_STATE WORD disk_length[N];
+DISK_STATE WORD disk[N * LEN];
+DISK_STATE int suspect;         /* whose disk may have lost what it held; */
+DISK_STATE WORD owed[N];        /* what it must hold to be sound again; 0: not known yet */
 
 /* A leadership is known by its term. Its log is kept apart from its leader's: what was posted may land later. */
 STATE byte leader[TERMS + 1];
@@ -63,6 +73,8 @@ hidden int target[MEMBERSHIPS];
 #define TERM_OF(e) ((e) % (TERMS + 1))
 #define MEMBERSHIP_OF(e) ((e) / (TERMS + 1))
 #define AT(i, k) entry[(i) * LEN + (k) - 1]
+#define ON_DISK(i, k) disk[(i) * LEN + (k) - 1]
+#define STATE_ON_DISK(i) (!DURABLE || disk_term[i] == term[i] && disk_voted[i] == voted[i])
 #define POSTED(t, k) posted[(t) * LEN + (k) - 1]
 #define ALIVE(i) ((lost & BIT(i)) == 0)
 #define HAS_VOTE(c, v) (vote_term[(c) * N + (v)] != 0 && vote_term[(c) * N + (v)] == term[c])
@@ -70,7 +82,7 @@ hidden int target[MEMBERSHIPS];
 
 /* What a rule works with. Not part of the state: every rule sets these before it reads them. */
 hidden byte took;
-hidden int k_, m_, m_at, s_, n_, p_, rank_;
+hidden int k_, m_, m_at, s_, d_, n_, r_, p_, rank_;
 
 /* rank_: how replica i's log ends. A higher last term wins, then the longer log. */
 inline rank_of(i) {
@@ -108,6 +120,32 @@ inline quorum() {
     majority_of(voters[m_]);
     if
     :: n_ > 0 && phase[m_] == JOINT -> majority_of(target[m_])
+    :: else
+    fi
+}
+
+/* n_ > 0: the votes of s_, of whom d_ have suspect disks, are a majority, and so many that a sound voter's disk is
+ * among those that held whatever a majority of disks ever held. All members together suffice: what is lost on every
+ * disk is lost. */
+inline votes_suffice_of(members) {
+    majority_of(members);
+    if
+    :: n_ > 0 && (members & ~s_) != 0 ->
+        n_ = 0;
+        r_ = 0;
+        for (p_ : 0 .. N - 1) {
+            r_ = r_ + IN_SET(p_, members);
+            n_ = n_ + IN_SET(p_, members & s_ & ~d_) - IN_SET(p_, members)
+        }
+        n_ = n_ + r_ / 2 + 1
+    :: else
+    fi
+}
+
+inline votes_suffice() {
+    votes_suffice_of(voters[m_]);
+    if
+    :: n_ > 0 && phase[m_] == JOINT -> votes_suffice_of(target[m_])
     :: else
     fi
 }
@@ -185,17 +223,26 @@ inline vote(v, c, t) {
        (t > term[v] || t == term[v] && !voted[v]) ->
         took = true;
         FENCE(v);
-        rank_of(v);
         role[v] = FOLLOWER;
         term[v] = t;
         voted[v] = true;
         granted[v] = ID(c);
-        if
-        :: t > term[c] || t == term[c] && role[c] == CANDIDATE ->
-            vote_term[c * N + v] = t;
-            vote_rank[c * N + v] = rank_
-        :: else
-        fi
+        VOTED(v, c, t);
+        give_vote(v)
+    :: else
+    fi
+}
+
+/* The candidate comes to know of v's vote: not before it is on v's disk. */
+inline give_vote(v) {
+    p_ = granted[v] - 1;
+    if
+    :: granted[v] != NOBODY && p_ != v && voted[v] && (STATE_ON_DISK(v) || TELLS_EARLY) &&
+       (term[v] > term[p_] || term[v] == term[p_] && role[p_] == CANDIDATE) ->
+        rank_of(v);
+        vote_term[p_ * N + v] = term[v];
+        vote_rank[p_ * N + v] = rank_;
+        doubted[p_] = (doubted[p_] & ~BIT(v)) | (suspect & BIT(v))
     :: else
     fi
 }
@@ -205,8 +252,8 @@ inline vote(v, c, t) {
 inline adopt(c, v, torn) {
     took = false;
     if
-    :: ALIVE(c) && ALIVE(v) && role[c] == CANDIDATE && HAS_VOTE(c, v) && term[v] == term[c] &&
-       granted[v] == ID(c) ->
+    :: ALIVE(c) && ALIVE(v) && role[c] == CANDIDATE && HAS_VOTE(c, v) &&
+       (term[v] == term[c] && granted[v] == ID(c) || WAS_READ(c, v)) ->
         rank_of(c);
         n_ = rank_;
         rank_of(v);
@@ -232,9 +279,10 @@ inline adopt(c, v, torn) {
 inline lead(c) {
     took = false;
     if
-    :: ALIVE(c) && role[c] == CANDIDATE && length[c] < LEN ->
+    :: ALIVE(c) && role[c] == CANDIDATE && length[c] < LEN && (STATE_ON_DISK(c) || LEADS_EARLY) ->
         rank_of(c);
         s_ = BIT(c);
+        d_ = doubted[c] | suspect & BIT(c);
         for (p_ : 0 .. N - 1) {
             if
             :: HAS_VOTE(c, p_) && (COUNTS_WORSE || vote_rank[c * N + p_] <= rank_) ->
@@ -243,7 +291,7 @@ inline lead(c) {
             fi
         }
         membership_of(c);
-        quorum();
+        votes_suffice();
         if
         :: n_ > 0 ->
             took = true;
@@ -343,7 +391,7 @@ inline land(t, f, torn) {
 inline complete(t, f, k) {
     took = false;
     if
-    :: ALIVE(f) && LEADS(t) && leader[t] != ID(f) && (REACHES(t, f) || LANDED(t, f) > 0) ->
+    :: !DURABLE && ALIVE(f) && LEADS(t) && leader[t] != ID(f) && (REACHES(t, f) || LANDED(t, f) > 0) ->
         first_difference(t, f);
         s_ = (k_ <= base[f] -> written[t] : k_ - 1); /* has landed */
         if
@@ -362,7 +410,8 @@ inline commit(l, k) {
     if
     :: ALIVE(l) && role[l] == LEADER && k > committed[term[l]] && k <= length[l] &&
        (COUNTS_OLD_TERMS || k >= first[term[l]]) ->
-        s_ = BIT(l);
+        disk_difference(l);
+        s_ = (!DURABLE || COUNTS_MEMORY || k_ > k && TERM_OF(AT(l, k_ - 1)) == term[l] -> BIT(l) : 0);
         for (p_ : 0 .. N - 1) {
             if
             :: acked[term[l] * N + p_] >= k -> s_ = s_ | BIT(p_)
@@ -439,6 +488,156 @@ inline install(f, k) {
     fi
 }
 
+/* ---- Disks ---- */
+
+/* k_: the first index at which the disk of replica i does not hold the log in its memory. */
+inline disk_difference(i) {
+    k_ = 1;
+    do
+    :: k_ <= length[i] && k_ <= disk_length[i] && AT(i, k_) == ON_DISK(i, k_) -> k_++
+    :: else -> break
+    od
+}
+
+/* That i was in term t, and had voted in it or not, is on its disk. Others may know from then on. */
+inline store_state(i, t, has_voted) {
+    took = false;
+    if
+    :: ALIVE(i) && t <= term[i] && (t > disk_term[i] || t == disk_term[i] && has_voted > disk_voted[i]) ->
+        took = true;
+        disk_term[i] = t;
+        disk_voted[i] = has_voted;
+        give_vote(i)
+    :: else
+    fi
+}
+
+/* The first `k` entries of the log that i handed over are on its disk, and nothing behind them. What is in i's log
+ * may not vanish from its disk meanwhile: the leader of an earlier term may have counted it. */
+inline store_log(i, k) {
+    took = false;
+    k_ = 1;
+    do
+    :: k_ <= k && k_ <= disk_length[i] && HANDED_OVER(i, k_) == ON_DISK(i, k_) -> k_++
+    :: else -> break
+    od;
+    if
+    :: ALIVE(i) && (k_ <= k || k < disk_length[i] &&
+                    (GOES_BACK || k >= length[i] || AT(i, k + 1) != ON_DISK(i, k + 1))) ->
+        took = true;
+        for (p_ : k_ .. k) {
+            ON_DISK(i, p_) = HANDED_OVER(i, p_)
+        }
+        for (p_ : k + 1 .. disk_length[i]) {
+            ON_DISK(i, p_) = 0
+        }
+        disk_length[i] = k
+    :: else
+    fi
+}
+
+/* A snapshot at `k` is on the disk of i; with `only`, nothing behind it. */
+inline store_base(i, k, only) {
+    took = false;
+    if
+    :: ALIVE(i) && k <= agreed && k <= length[i] && AT(i, k) == agreed_entry[k - 1] ->
+        took = true;
+        if
+        :: only || disk_length[i] < k || ON_DISK(i, k) != agreed_entry[k - 1] ->
+            for (p_ : 1 .. disk_length[i]) {
+                ON_DISK(i, p_) = (p_ > k -> 0 : ON_DISK(i, p_))
+            }
+            for (p_ : 1 .. k) {
+                ON_DISK(i, p_) = agreed_entry[p_ - 1]
+            }
+            disk_length[i] = k
+        :: else
+        fi
+    :: else
+    fi
+}
+
+/* f's row tells the leader how far its disk goes. It counts if it ends in an entry of the leader's own term: then
+ * all before it is the leader's log. */
+inline acknowledge(f) {
+    took = false;
+    if
+    :: DURABLE && ALIVE(f) && LEADS(term[f]) && leader[term[f]] != ID(f) && (STATE_ON_DISK(f) || TELLS_EARLY) ->
+        disk_difference(f);
+        k_ = (ACKS_MEMORY -> length[f] : k_ - 1);
+        if
+        :: k_ > acked[term[f] * N + f] && TERM_OF(AT(f, k_)) == term[f] ->
+            took = true;
+            acked[term[f] * N + f] = k_
+        :: else
+        fi
+    :: else
+    fi
+}
+
+/* i loses its memory, and comes back with what its disk still has: the first `k` entries. If that is less than it
+ * had, its disk is suspect from then on. */
+inline restart(i, k) {
+    took = true;
+    if
+    :: k < disk_length[i] && !DROPS_ROTTEN -> suspect = suspect | BIT(i)
+    :: else
+    fi;
+    owed[i] = 0;
+    disk_difference(i);
+    k_ = (k_ - 1 < k -> k_ - 1 : k);
+    known[i] = (known[i] < k_ -> known[i] : k_);
+    for (p_ : 1 .. length[i]) {
+        AT(i, p_) = 0
+    }
+    for (p_ : k + 1 .. disk_length[i]) {
+        ON_DISK(i, p_) = 0
+    }
+    disk_length[i] = k;
+    length[i] = k;
+    for (p_ : 1 .. k) {
+        AT(i, p_) = ON_DISK(i, p_)
+    }
+    base[i] = (base[i] < k -> base[i] : k);
+    role[i] = FOLLOWER;
+    term[i] = disk_term[i];
+    voted[i] = disk_voted[i];
+    granted[i] = NOBODY;
+    if
+    :: k > 0 && TERM_OF(AT(i, k)) > term[i] -> /* a vote that was not on disk counts for nobody; it has none left */
+        term[i] = TERM_OF(AT(i, k));
+        voted[i] = true
+    :: else
+    fi
+}
+
+/* Suspect i and the leader of term t meet after i's restart. What i acknowledged to it before counts no more; what
+ * that leader has now is all that i can have lost. */
+inline meet(i, t) {
+    took = false;
+    if
+    :: ALIVE(i) && IN_SET(i, suspect) && LEADS(t) && t >= term[i] ->
+        took = true;
+        acked[t * N + i] = 0;
+        owed[i] = (leader[t] == ID(i) -> first[t] : written[t])
+    :: else
+    fi
+}
+
+/* Its disk is sound again once it holds that, and a leader says that it is committed. */
+inline settle_suspicion(i) {
+    took = false;
+    disk_difference(i);
+    if
+    :: ALIVE(i) && IN_SET(i, suspect) && owed[i] != 0 && known[i] >= owed[i] && k_ > owed[i] ->
+        took = true;
+        suspect = suspect & ~BIT(i);
+        owed[i] = 0;
+        give_vote(i)
+    :: else
+    fi
+}
+
 /* ---- Membership ---- */
 
 /* Leader l writes membership m into the log, where it is in effect at once: one at a time, not before an entry of
@@ -464,9 +663,18 @@ inline change(l, m) {
 
 /* ---- Faults ---- */
 
-/* i loses its memory. Who comes back under its name is another replica, and in no membership. */
+/* i loses its memory, and its disk, or its disk may have lost its vote. Who comes back under its name is another
+ * replica, and in no membership. */
 inline lose_memory(i) {
     took = true;
+    disk_term[i] = 0;
+    disk_voted[i] = false;
+    for (p_ : 1 .. disk_length[i]) {
+        ON_DISK(i, p_) = 0
+    }
+    disk_length[i] = 0;
+    suspect = suspect & ~BIT(i);
+    owed[i] = 0;
     known[i] = 0;
     base[i] = 0;
     k_ = 1;

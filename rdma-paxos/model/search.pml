@@ -10,6 +10,13 @@
  */
 #define STATE
 #define WORD byte
+#ifdef RESTARTS
+#define DURABLE true
+#define DISK_STATE
+#else
+#define DURABLE false
+#define DISK_STATE hidden
+#endif
 #define MEMBERSHIPS 4
 
 #ifdef NO_ADOPTION
@@ -32,6 +39,36 @@
 #else
 #define AMNESIA_COUNTS false
 #endif
+#ifdef EARLY_VOTE
+#define TELLS_EARLY true
+#else
+#define TELLS_EARLY false
+#endif
+#ifdef EARLY_LEAD
+#define LEADS_EARLY true
+#else
+#define LEADS_EARLY false
+#endif
+#ifdef EARLY_ACK
+#define ACKS_MEMORY true
+#else
+#define ACKS_MEMORY false
+#endif
+#ifdef OWN_MEMORY
+#define COUNTS_MEMORY true
+#else
+#define COUNTS_MEMORY false
+#endif
+#ifdef DROP_ROTTEN
+#define DROPS_ROTTEN true
+#else
+#define DROPS_ROTTEN false
+#endif
+#ifdef GO_BACK
+#define GOES_BACK true
+#else
+#define GOES_BACK false
+#endif
 
 /* Rows are seen late, so votes may go to a candidate, and logs be granted to a leader, that is none any more. Here
  * they do not: that would shut out whoever reached the voter's log, and raise its term, and nothing else; it can
@@ -39,15 +76,22 @@
 #define SEEN_STANDING(c, t) (role[c] == CANDIDATE && term[c] == (t))
 #define SEEN_LEADING(t) LEADS(t)
 #define STOOD(c, t) skip
+#define VOTED(v, c, t) skip
 
 /* What had landed before a fence may be acknowledged after it. Here it is acknowledged before, if at all; the leader
  * may look at that as late as it likes. */
 #define FENCED(i) skip
 #define LANDED(t, f) 0
+#define WAS_READ(c, v) false
+#define HANDED_OVER(i, k) AT(i, k)
 
 #include "protocol.pml"
 
 byte crashes;
+#ifdef RESTARTS
+byte restarts;
+byte rots;
+#endif
 hidden int next_;
 
 #if N == 3
@@ -70,31 +114,68 @@ hidden int next_;
 #define EACH_INDEX(rule) rule(1) rule(2) rule(3) rule(4)
 #endif
 
+/* An acknowledgement only allows: so it is given as soon as it can be. */
+#define LEADER_HERE (leader[term[me]])
+#ifdef RESTARTS
+/* Who stops before its new term, or its vote, is on its disk has told nobody, and may as well not have gone there:
+ * so both are one step. */
+#define KEEP if :: took KEPT -> store_state(me, term[me], voted[me]) :: else fi; ACKNOWLEDGE
+#define ACKNOWLEDGE acknowledge(me); tidy()
+#else
+#define KEEP ACKNOWLEDGE
+#define ACKNOWLEDGE if :: LEADS(term[me]) && LEADER_HERE != ID(me) -> complete(term[me], me, s_ /* all of it */) :: else fi; tidy()
+#endif
+#ifdef EARLY_VOTE
+#define KEPT && (role[me] == CANDIDATE || !voted[me])
+#elif defined(EARLY_LEAD)
+#define KEPT && role[me] != CANDIDATE
+#else
+#define KEPT
+#endif
+
 /* The conditions before the arrows are part of the rules' own guards: they only save trying in vain. */
-#define STAND(t)     :: d_step { role[me] != LEADER && t > term[me] -> stand(me, t); tidy() }
-#define VOTE(c)      :: d_step { SEEN_STANDING(c, term[c]) && term[c] >= term[me] && me != c -> vote(me, c, term[c]); tidy() } HAND_OVER(c)
+#define STAND(t)     :: d_step { role[me] != LEADER && t > term[me] -> stand(me, t); KEEP }
+#define VOTE(c)      :: d_step { SEEN_STANDING(c, term[c]) && term[c] >= term[me] && me != c -> vote(me, c, term[c]); KEEP } HAND_OVER(c)
 #ifdef HAND_OVERS
-#define HAND_OVER(c) :: d_step { role[me] == FOLLOWER && leader[term[me]] == ID(me) && term[me] < TERMS && me != c -> next_ = term[me] + 1; vote(me, c, next_); tidy() }
+#define HAND_OVER(c) :: d_step { role[me] == FOLLOWER && leader[term[me]] == ID(me) && term[me] < TERMS && me != c -> next_ = term[me] + 1; vote(me, c, next_); KEEP }
 #else
 #define HAND_OVER(c)
 #endif
 #define ADOPT(v)     :: d_step { HAS_VOTE(me, v) -> adopt(me, v, false); tidy() } \
                      :: d_step { HAS_VOTE(me, v) -> adopt(me, v, true); tidy() }
-#define FOLLOW(t)    :: d_step { t >= term[me] && LEADS(t) -> follow(me, t); tidy() }
-#define LAND(t)      :: d_step { leader[t] != NOBODY && REACHES(t, me) -> land(t, me, false); tidy() } \
-                     :: d_step { LEADS(t) && REACHES(t, me) && acked[t * N + me] < written[t] -> complete(t, me, s_ /* all of it */); tidy() } TEAR(t)
+#define FOLLOW(t)    :: d_step { t >= term[me] && LEADS(t) -> follow(me, t); KEEP }
+#define LAND(t)      :: d_step { leader[t] != NOBODY && REACHES(t, me) -> land(t, me, false); ACKNOWLEDGE } TEAR(t) COMPLETE(t)
 #ifdef CHANGE
 #define TEAR(t)
-#define KNOW(k)
 #else
 #define TEAR(t)      :: d_step { leader[t] != NOBODY && REACHES(t, me) && length[me] > 0 -> land(t, me, true); tidy() }
+#endif
+#if defined(CHANGE) || defined(UNTOLD)
+#define KNOW(k)
+#else
 #define KNOW(k)      :: d_step { role[me] != LEADER && k <= length[me] && k > known[me] && k <= agreed -> know(me, k); tidy() }
 #endif
-#define COMMIT(k)    :: d_step { role[me] == LEADER && k <= length[me] && k > committed[term[me]] -> commit(me, k); tidy() } KNOW(k) INSTALL(k)
+#ifdef RESTARTS
+#define COMPLETE(t)
+#else
+#define COMPLETE(t)  :: d_step { LEADS(t) && REACHES(t, me) && acked[t * N + me] < written[t] -> complete(t, me, s_ /* all of it */); tidy() }
+#endif
+#define COMMIT(k)    :: d_step { role[me] == LEADER && k <= length[me] && k > committed[term[me]] -> commit(me, k); tidy() } KNOW(k) INSTALL(k) STORE(k)
 #ifdef SNAPSHOTS
 #define INSTALL(k)   :: d_step { role[me] == FOLLOWER && k > known[me] && k <= agreed -> install(me, k); tidy() }
 #else
 #define INSTALL(k)
+#endif
+#ifdef GO_BACK
+#define STORE(k)     :: d_step { k > known[me] && k <= length[me] -> store_log(me, k); ACKNOWLEDGE } ROT(k)
+#else
+#define STORE(k)     ROT(k)
+#endif
+#ifdef ROTS
+#define MEET(t)      :: d_step { IN_SET(me, suspect) && LEADS(t) -> meet(me, t); tidy() }
+#define ROT(k)       :: d_step { rots < ROTS && k <= disk_length[me] -> rots++; restart(me, k - 1); ACKNOWLEDGE }
+#else
+#define ROT(k)
 #endif
 
 /* Forgets what no rule can ask for any more, so that states which differ in nothing else are one. */
@@ -104,7 +185,8 @@ inline tidy() {
         if
         :: term[n_] > vote_term[p_] || term[n_] == vote_term[p_] && role[n_] != CANDIDATE ->
             vote_term[p_] = 0;
-            vote_rank[p_] = 0
+            vote_rank[p_] = 0;
+            doubted[n_] = doubted[n_] & ~BIT(p_ % N)
         :: else
         fi
     }
@@ -157,7 +239,7 @@ active [N] proctype replica() {
     EACH_REPLICA(ADOPT)
     :: d_step { role[me] == CANDIDATE -> lead(me); tidy() }
     EACH_TERM(FOLLOW)
-    :: d_step { role[me] == LEADER -> step_down(me, term[me]); tidy() }
+    :: d_step { role[me] == LEADER -> step_down(me, term[me]); KEEP }
 #ifndef CHANGE
     :: d_step { role[me] == LEADER && length[me] < LEN -> append(me); tidy() }
 #endif
@@ -167,6 +249,14 @@ active [N] proctype replica() {
     :: d_step { role[me] == LEADER && length[me] < LEN -> change(me, 1); tidy() }
     :: d_step { role[me] == LEADER && length[me] < LEN -> change(me, 2); tidy() }
     :: d_step { role[me] == LEADER && length[me] < LEN -> change(me, 3); tidy() }
+#endif
+#ifdef RESTARTS
+    :: d_step { length[me] > 0 -> store_log(me, length[me]); ACKNOWLEDGE }
+    :: d_step { restarts < RESTARTS && ALIVE(me) && term[me] > 0 -> restarts++; restart(me, disk_length[me]); ACKNOWLEDGE }
+#endif
+#ifdef ROTS
+    EACH_TERM(MEET)
+    :: d_step { IN_SET(me, suspect) && owed[me] != 0 -> settle_suspicion(me); tidy() }
 #endif
     :: d_step { crashes < CRASHES && ALIVE(me) -> crashes++; lose_memory(me); tidy() }
     od

@@ -5,19 +5,21 @@
  *   kind self peer term index entry_term number
  *
  * `self` and `peer` are replicas of the model, one for each incarnation, counted from 0; what a kind does not need
- * is 0; the number says which membership, or, when a replica follows, whether it follows anybody. A line that
- * begins with '#' is a remark; the last one ("# end") says that the trace is complete. Included into the program
- * that Spin writes.
+ * is 0; the number says which membership; when a replica follows, whether it follows anybody; of a state on disk,
+ * whether there is a vote (for `peer`); of a snapshot on disk, whether the log behind it is void; of a restart,
+ * whether the log found on disk (it begins behind `index`) is suspect. A line that begins with '#' is a remark; the
+ * last one ("# end") says that the trace is complete. Included into the program that Spin writes.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACE_KINDS = 15 };
+enum { TRACE_KINDS = 24 };
 static const char* const trace_kinds[TRACE_KINDS] = {
-    "membership", "stand",     "vote", "adopt", "lead",   "follow", "step_down", "append",
-    "change",     "configure", "hold", "ack",   "commit", "lose",   "install",
+    "membership", "stand",     "vote",       "adopt",     "lead",    "follow",  "step_down", "append",
+    "change",     "configure", "hold",       "ack",       "commit",  "lose",    "install",   "disks",
+    "write",      "disk_log",  "disk_state", "disk_base", "restart", "recover", "settle",    "kept",
 };
 
 struct trace_step {
@@ -94,6 +96,32 @@ static void trace_take(int at) {
                   step[1].self == step->self && step[1].term == step->term;
 }
 
+static int trace_is(const struct trace_step* step, const char* kind) {
+    return !strcmp(trace_kinds[step->kind], kind);
+}
+
+/* Writes to the log on disk that the replica of the present step has handed over since it started: how many were
+ * reported as durable; and whether one of the others, or only the very next one, left the log ending so. */
+static int trace_is_under_way(int only_next, int index, int end) {
+    const struct trace_step* now = &trace_steps[trace_at];
+    int first = trace_at, reported = 0, handed_over = 0;
+
+    while (first > 0 && !(trace_steps[first - 1].self == now->self && trace_is(&trace_steps[first - 1], "recover")))
+        first--;
+    for (int at = first; at < trace_at; at++)
+        reported += trace_steps[at].self == now->self && trace_is(&trace_steps[at], "disk_log");
+    for (int at = first; at < trace_at; at++) {
+        const struct trace_step* step = &trace_steps[at];
+        if (step->self != now->self || !trace_is(step, "write") || handed_over++ < reported)
+            continue;
+        if (step->index == index && step->end == end)
+            return 1;
+        if (only_next)
+            return 0;
+    }
+    return 0;
+}
+
 static void trace_show(int i) {
     int last = length[i] ? entry[i * TRACE_LENGTH + length[i] - 1] % (TRACE_TERMS + 1) : 0;
 
@@ -103,6 +131,11 @@ static void trace_show(int i) {
            : role[i] == 1 ? "candidate"
                           : "follower",
            term[i], voted[i] ? "has voted" : "has not voted", granted[i] - 1, length[i], last, known[i]);
+    if (has_disks)
+        printf("  model: its disk%s has term %d, %s, log to %d of term %d\n",
+               suspect >> i & 1 ? ", which is suspect," : "", disk_term[i],
+               disk_voted[i] ? "has voted" : "has not voted", disk_length[i],
+               disk_length[i] ? disk[i * TRACE_LENGTH + disk_length[i] - 1] % (TRACE_TERMS + 1) : 0);
 }
 
 static void trace_refuse(const char* why) {

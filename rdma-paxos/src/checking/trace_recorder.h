@@ -4,6 +4,7 @@
 #pragma once
 
 #include "rdma_paxos/replica.h"
+#include "rdma_paxos/storage.h"
 
 #include <map>
 #include <memory>
@@ -12,8 +13,8 @@
 
 namespace rdma_paxos::checking {
 
-/// Of one group whose replicas all run on one thread, so that the order of calls is the order of events. Replicas
-/// that keep their log on disk are outside the model, and so are more than `lives_max` lives.
+/// Of one group whose replicas all run on one thread, so that the order of calls is the order of events. More than
+/// `lives_max` lives are outside the model. A replica that finds its incarnation on its disk goes on with its life.
 class TraceRecorder {
   public:
     static constexpr std::size_t lives_max = 24;
@@ -24,8 +25,12 @@ class TraceRecorder {
     TraceRecorder(const TraceRecorder&) = delete;
     TraceRecorder& operator=(const TraceRecorder&) = delete;
 
-    /// Observes `replica` from its birth (before its first tick) until on_crash() or the recorder's end.
-    void on_start(ReplicaId id, bool founding, Replica& replica);
+    /// Of a group with disks, before the replica is made: watches what its storage, which it is to use through what
+    /// is returned, takes and reports as durable. Goes before the recorder does.
+    std::unique_ptr<Storage> watch(ReplicaId id, std::uint64_t ring_bytes, std::unique_ptr<Storage> storage);
+    /// Observes `replica` from its birth (before its first tick) until on_crash() or the recorder's end. `state`:
+    /// of its user, given to it.
+    void on_start(ReplicaId id, bool founding, Replica& replica, Index state = Index());
     /// Its memory is about to be lost. The trace does not tell: who never does anything again, and comes back as
     /// somebody else, cannot be told from one that is stopped. Writes that landed before may be counted later.
     void on_crash(ReplicaId id);
@@ -46,7 +51,11 @@ class TraceRecorder {
         int number;
     };
     struct Life;
+    class WatchedStorage;
 
+    Life& life_at(ReplicaId id, bool founding, Replica& replica);
+    void tell_recovery(Life& life, const Transition& transition);
+    void write_down(const Step& step);
     void on_transition(Life& life, const Transition& transition);
     void tell(const Step& step);
     void tell_acknowledgements(const Life& leader, const Transition& commit);
@@ -60,6 +69,7 @@ class TraceRecorder {
     std::vector<ReplicaId> voters_;
     std::vector<std::unique_ptr<Life>> lives_;
     std::map<ReplicaId, int> present_; ///< the life of each id that goes on
+    std::map<ReplicaId, WatchedStorage*> storages_;
     std::map<std::string, int> memberships_;
     std::vector<Step> run_; ///< the newest steps, all of one replica
     std::string text_;

@@ -97,6 +97,7 @@ void Replica::Impl::recover_some() {
     const EntryId& remembered = storage_->recovered().state.membership;
     if (suspect_ && !holds(remembered))
         lost_membership_ = remembered;
+    tell(TransitionKind::recover, term_, voted_for_, end_);
     apply_committed();
     recount();
     reset_election_timer();
@@ -170,8 +171,34 @@ void Replica::Impl::settle_suspicion() {
     rows_changed();
 }
 
+// What a write supersedes on disk, and what of it is in our log still, may have been acknowledged long ago: so it
+// must not be away from the disk for a moment. It is written again by one write, which is there as a whole or not.
+bool Replica::Impl::store_again() {
+    Cursor to = stored_;
+    while (to.position < std::min(superseded_to_, end_.position))
+        to = ring_.read_known(to).after;
+    std::vector<std::byte> bytes;
+    bytes.reserve(to.position - stored_.position);
+    while (stored_.position + bytes.size() < to.position) {
+        const std::uint64_t at = stored_.position + bytes.size();
+        const auto piece = ring_.piece(at, to.position, to.position - at);
+        bytes.insert(bytes.end(), piece.begin(), piece.end());
+    }
+    const Ticket ticket = storage_->store_log(stored_.position, bytes);
+    if (ticket == 0)
+        return false; // its queue is full
+    superseded_to_ = 0;
+    stored_ = to;
+    storing_[storing_begun_++ % storing_.size()] = {ticket, to};
+    return true;
+}
+
 // Hands over what has come since, in whole entries.
 void Replica::Impl::store_progress() {
+    if (failure_ || stored_.position >= end_.position || storing_begun_ - storing_done_ == storing_.size())
+        return;
+    if (stored_.position < superseded_to_ && !store_again())
+        return;
     while (!failure_ && stored_.position < end_.position && storing_begun_ - storing_done_ < storing_.size()) {
         const std::uint64_t ring_end = stored_.position + ring_.size() - ring_.offset_of(stored_.position);
         const std::uint64_t limit = std::min(stored_.position + stretch_bytes_max, ring_end);
@@ -202,6 +229,7 @@ void Replica::Impl::store_progress() {
 void Replica::Impl::forget_stored_tail() {
     if (!storage_)
         return;
+    superseded_to_ = std::max(superseded_to_, stored_.position);
     stored_ = commit_;
     if (durable_.position > commit_.position)
         durable_ = commit_;

@@ -241,6 +241,7 @@ class Replica::Impl {
     void recover_some();
     bool recover_stretch();
     void store_progress();
+    bool store_again();
     bool store_state();
     /// Asks for it, if need be: a vote for oneself may be the one that suffices, before any row has gone out.
     bool state_is_durable() { return !storage_ || store_state(); }
@@ -378,6 +379,7 @@ class Replica::Impl {
     Ticket state_gate_ = 0; ///< rows may go out when this ticket is durable
     Ticket durable_ticket_ = 0;
     Cursor stored_;                    ///< handed to the storage up to here
+    std::uint64_t superseded_to_ = 0;  ///< what was handed over between here and stored_, before, is on disk still
     Cursor durable_;                   ///< on disk up to here
     std::array<Stored, 64> storing_{}; ///< a ring
     std::uint32_t storing_begun_ = 0;

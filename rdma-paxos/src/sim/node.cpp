@@ -66,7 +66,7 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     if (scenario_.durable) {
         if (!disk_)
             disk_ = std::make_unique<SimDisk>(network_, id_, scenario_.disk, [this] { poke(50us); });
-        storage_ = disk_->open();
+        storage_ = observer_.on_storage(*this, disk_->open());
         const SnapshotPoint& base = storage_->recovered().base;
         if (base.index != Index())
             from = cursor_of(base);

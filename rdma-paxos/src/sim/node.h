@@ -29,6 +29,7 @@ class NodeObserver {
     virtual void on_command(Node& node, const Command& command, Index index, std::uint64_t result) = 0;
     virtual void on_leader(Node& node) = 0;
     virtual void on_lagging(Node& leader, ReplicaId peer) = 0;
+    virtual std::unique_ptr<Storage> on_storage(Node& node, std::unique_ptr<Storage> storage) = 0; ///< to be used
     virtual void on_start(Node& node, bool founding) = 0; ///< before its first tick
     virtual void on_crash(Node& node) = 0;
     virtual void trace(const std::string& what) = 0;
@@ -52,6 +53,7 @@ class Node final : public Listener, private EventHandler {
     /// Whose memory, or disk, it has; 0: none.
     std::uint64_t incarnation() const { return incarnation_; }
     std::uint64_t founding_incarnation() const { return founding_incarnation_; }
+    Index saved() const { return saved_ ? saved_->point.index : Index(); } ///< its state on the disk
     /// The membership in effect at it or, when it is down, on its disk; null: none.
     const Membership* belief() const {
         return replica_ ? &replica_->membership() : disk_ ? &last_belief_ : nullptr;

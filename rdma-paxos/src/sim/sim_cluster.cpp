@@ -101,9 +101,14 @@ class Cluster final : public NodeObserver, public NetworkObserver {
     }
     void on_leader(Node& node) override { faults_.on_leader(node); }
     void on_lagging(Node& leader, ReplicaId peer) override { operator_.ship_state(leader, peer); }
+    std::unique_ptr<Storage> on_storage(Node& node, std::unique_ptr<Storage> storage) override {
+        if (!options_.recorder)
+            return storage;
+        return options_.recorder->watch(node.id(), scenario_.config.ring_bytes, std::move(storage));
+    }
     void on_start(Node& node, bool founding) override {
         if (options_.recorder)
-            options_.recorder->on_start(node.id(), founding, *node.replica());
+            options_.recorder->on_start(node.id(), founding, *node.replica(), node.saved());
     }
     void on_crash(Node& node) override {
         if (options_.recorder)
