@@ -240,6 +240,7 @@ class RottenMembershipTest : public DurabilityTest {
 
     void grow(const std::vector<int>& ids) {
         std::vector<Member> members;
+        members.reserve(ids.size());
         for (const int id : ids)
             members.push_back({.id = ReplicaId(static_cast<std::uint8_t>(id))});
         const auto to = static_cast<std::size_t>(members.size());

@@ -31,9 +31,8 @@ bool Budget::suffices(const MemberSet& set, const Node* without) const {
 bool Budget::is_fresh(const Node& node) const {
     std::uint64_t newest = 0;
     for (const auto& each : nodes_)
-        if (each->replica())
-            newest = std::max(newest, each->replica()->snapshot_point().position);
-    return !node.replica() || node.replica()->snapshot_point().position + ring_bytes_ / 2 >= newest;
+        newest = std::max(newest, each->position());
+    return node.position() + ring_bytes_ / 2 >= newest;
 }
 
 bool Budget::can_lose(const Node& victim) const {

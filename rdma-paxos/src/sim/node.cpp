@@ -102,6 +102,7 @@ void Node::crash(bool harsh) {
     observer_.on_crash(*this);
     if (replica_)
         last_belief_ = replica_->membership();
+    last_position_ = disk_ ? position() : 0;
     replica_.reset();
     storage_.reset();
     if (disk_ && disk_->crash(harsh))
@@ -118,6 +119,7 @@ void Node::crash(bool harsh) {
 void Node::lose_disk() {
     disk_.reset();
     saved_.reset();
+    last_position_ = 0;
     incarnation_ = 0;
     damaged_ = false;
 }

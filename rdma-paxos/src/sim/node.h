@@ -58,6 +58,8 @@ class Node final : public Listener, private EventHandler {
     const Membership* belief() const {
         return replica_ ? &replica_->membership() : disk_ ? &last_belief_ : nullptr;
     }
+    /// How far its log is known to be committed and taken; when it is down, how far it was. 0: it has none.
+    std::uint64_t position() const { return replica_ ? replica_->snapshot_point().position : last_position_; }
     bool is_damaged() const { return damaged_; } ///< its disk does not hold all that it was told to
     void set_damaged() { damaged_ = true; }
     bool abstains() const { return abstains_; }
@@ -135,7 +137,8 @@ class Node final : public Listener, private EventHandler {
     std::unique_ptr<Storage> storage_;
     std::optional<Saved> saved_; ///< on the disk; the log need not reach further back
     bool save_due_ = false;
-    Membership last_belief_;
+    Membership last_belief_; ///< before it went down
+    std::uint64_t last_position_ = 0;
     std::optional<LogRing> ring_; ///< how the checkers look at its memory
     Registers registers_;
     Index applied_;
