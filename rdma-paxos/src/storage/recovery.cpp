@@ -324,10 +324,11 @@ tl::expected<void, Error> stands_by(const Judge& judge, const Recovery& result) 
     if (again.standing == result.standing && again.base == result.base && again.log == result.log &&
         again.log_end == result.log_end)
         return {};
-    return tl::unexpected(Error{fmt::format("what is stored contradicts itself, though its checks fit: it was written "
-                                            "by a faulty program or memory, or changed on purpose. Begin with an empty "
-                                            "folder, and let the group take this replica in anew ({})",
-                                            result.report)});
+    return tl::unexpected(
+        Error{fmt::format("what is stored contradicts itself, though its checks fit: it was written "
+                          "by a faulty program or memory, or changed on purpose. Begin with an empty "
+                          "folder, and let the group take this replica in anew ({})",
+                          result.report)});
 }
 
 } // namespace

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Recovery from a folder of anything: segments that were changed here and there, most of them with checks that fit
-// again. Whatever it makes of them, it makes the same twice, and the storage can be used; unless it says that sectors
-// whose checks fit contradict each other.
+// again. Whatever it makes of them, it makes the same twice, and the storage can be used; unless it says that
+// sectors whose checks fit contradict each other.
 #include "../storage_fake_disk.h"
 #include "../storage_model.h"
 #include "fuzz_input.h"
