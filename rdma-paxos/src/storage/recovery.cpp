@@ -35,7 +35,7 @@ class Judge {
     }
 
     /// What the next recovery finds if this one begins a segment, and nothing is written into it. (SegmentWriter.)
-    std::vector<ScannedSegment> left_behind() const {
+    std::vector<ScannedSegment> left_behind(const Identity& identity) const {
         std::vector<ScannedSegment> left(segments_.begin(),
                                          segments_.begin() + static_cast<std::ptrdiff_t>(result_.segments.size()));
         std::size_t passed = 0;
@@ -44,12 +44,15 @@ class Judge {
         left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(passed));
         ScannedSegment& next = left.emplace_back();
         next.number = result_.next_segment;
-        next.header = SegmentHeader{.number = next.number,
-                                    .bytes = header_sectors * sector_bytes,
-                                    .first_batch = result_.next_batch,
-                                    .void_from = result_.void_from,
-                                    .standing = result_.standing,
-                                    .base = result_.base};
+        const SegmentHeader header{.number = next.number,
+                                   .bytes = header_sectors * sector_bytes,
+                                   .first_batch = result_.next_batch,
+                                   .void_from = result_.void_from,
+                                   .standing = result_.standing,
+                                   .base = result_.base};
+        if (const auto read = decode_header(encode(header, identity), identity))
+            next.header = *read;
+        next.header_damaged = !next.header;
         next.sectors = next.end = header_sectors;
         return left;
     }
@@ -315,19 +318,32 @@ class Judge {
     bool state_lost_ = false;
 };
 
-// The next recovery must conclude the same, whether anything is written meanwhile or not: what was told to others
-// would be taken back. Damage cannot bring that about, since what it hits does not pass for whole. Sectors whose
-// checks fit, and which say what this program would not have written, can.
-tl::expected<void, Error> stands_by(const Judge& judge, const Recovery& result) {
-    Recovery again;
-    Judge(judge.left_behind(), again).run();
-    if (again.standing == result.standing && again.base == result.base && again.log == result.log &&
-        again.log_end == result.log_end)
-        return {};
+// The next recovery must conclude the same, and so must all that follow, if nothing is written meanwhile: what was
+// told to others would be taken back. Damage cannot bring that about, since what it hits does not pass for whole.
+// Sectors whose checks fit, and which say what this program would not have written, can.
+tl::expected<void, Error> stands_by(const Judge& judge, const Recovery& result, const Identity& identity) {
+    constexpr int rounds_max = 8; // damage needs three
+    std::vector<ScannedSegment> left = judge.left_behind(identity);
+    Recovery before = result;
+    for (int round = 0; round < rounds_max; ++round) {
+        Recovery again;
+        again.next_segment = before.next_segment + 1;
+        Judge next(std::move(left), again);
+        next.run();
+        if (again.standing != result.standing || again.base != result.base || again.log != result.log ||
+            again.log_end != result.log_end)
+            break;
+        const bool leaves_the_same = again.next_batch == before.next_batch && again.void_from == before.void_from &&
+                                     again.segments.size() == before.segments.size();
+        if (leaves_the_same || (!again.damaged && !again.torn))
+            return {};
+        left = next.left_behind(identity);
+        before = std::move(again);
+    }
     return tl::unexpected(
-        Error{fmt::format("what is stored contradicts itself, though its checks fit: it was written "
-                          "by a faulty program or memory, or changed on purpose. Begin with an empty "
-                          "folder, and let the group take this replica in anew ({})",
+        Error{fmt::format("what is stored contradicts itself, though its checks fit: it was written by a faulty "
+                          "program or memory, or changed on purpose. Begin with an empty folder, and let the group "
+                          "take this replica in anew ({})",
                           result.report)});
 }
 
@@ -355,7 +371,7 @@ tl::expected<Recovery, Error> recover(Syscalls& system, const std::string& folde
     Judge judge(std::move(segments), result);
     judge.run();
     if (result.damaged || result.torn)
-        if (const auto sure = stands_by(judge, result); !sure)
+        if (const auto sure = stands_by(judge, result, identity); !sure)
             return tl::unexpected(Error{fmt::format("{}: {}", folder, sure.error().what)});
     return result;
 }
