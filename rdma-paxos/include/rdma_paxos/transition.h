@@ -22,7 +22,7 @@ enum class TransitionKind : std::uint8_t {
     commit,    ///< knows that everything up to `index` is committed
     configure, ///< `membership` is in effect here
     install,   ///< starts anew from a snapshot at `index` of `entry_term`
-    recover,   ///< restarted: found `term`, the vote for `peer` and the log up to `index` of `entry_term` on its disk
+    recover, ///< restarted: found `term`, the vote for `peer` and the log up to `index` of `entry_term` on its disk
 };
 
 struct Transition {
