@@ -242,7 +242,7 @@ void TraceRecorder::on_transition(Life& life, const Transition& transition) {
     case TransitionKind::configure:
         return tell_change(life, transition, number_of(*transition.membership));
     case TransitionKind::install:
-        return tell_install(transition, life.number);
+        return step("install");
     }
 }
 
@@ -287,20 +287,6 @@ void TraceRecorder::tell_change(Life& life, const Transition& transition, int nu
         return;
     }
     tell({"configure", life.number, life.number, transition.term.value(), index, 0, index == 0 ? 0 : number});
-}
-
-// Told when it is done, after what follows from it.
-void TraceRecorder::tell_install(const Transition& transition, int life) {
-    auto at = run_.size();
-    const auto follows = [this](std::size_t i) {
-        const std::string_view kind = run_[i].kind;
-        return kind == "hold" || kind == "configure" || kind == "commit";
-    };
-    while (at > 0 && run_[at - 1].self == life && follows(at - 1))
-        --at;
-    run_.insert(run_.begin() + std::ptrdiff_t(at),
-                Step{"install", life, life, transition.term.value(), transition.index.value(),
-                     transition.entry_term.value(), 0});
 }
 
 void TraceRecorder::tell(const Step& step) {

@@ -60,7 +60,6 @@ class TraceRecorder {
     void tell(const Step& step);
     void tell_acknowledgements(const Life& leader, const Transition& commit);
     void tell_change(Life& life, const Transition& transition, int number);
-    void tell_install(const Transition& transition, int life);
     void flush();
     int number_of(const Membership& membership);
     int life_of(const Member& member);

@@ -49,14 +49,15 @@ tl::expected<void, Error> Replica::Impl::install_snapshot(const SnapshotPoint& p
     if (ahead) {
         commit_ = at;
         take_membership_of(point);
-        rescan_log();
     }
+    tell(TransitionKind::install, term_, nobody, at, &applied_membership_); // before what follows from it
+    if (ahead)
+        rescan_log();
     if (storage_) {
         forget_stored_tail();
         stored_ = durable_ = at;
     }
     ++counters_.installs;
-    tell(TransitionKind::install, term_, nobody, at, &applied_membership_);
     rows_changed();
     return {};
 }
