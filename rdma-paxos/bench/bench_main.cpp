@@ -214,6 +214,8 @@ int main(int argc, char** argv) try {
     app.add_option("--json", settings.json, "also write the result to this file");
     CLI11_PARSE(app, argc, argv);
 
+    settings.member.looks_seldom = settings.member.lab_timing && !settings.wants("failover");
+
     Shared shared;
     std::size_t replicas = settings.replicas;
     if (settings.member.peers.empty()) {

@@ -63,6 +63,8 @@ tl::expected<std::unique_ptr<Member>, Error> Member::create(const MemberOptions&
         config.timing.election_timeout_min = 500ms;
         config.timing.election_timeout_max = 1s;
         config.timing.lease = 400ms;
+        if (options.looks_seldom)
+            config.timing.follower_poll = 10ms;
         config.timing.slow_follower_grace = 1h; // a dropped one would need a snapshot, and nobody has one
     }
     auto member = std::make_unique<Member>();

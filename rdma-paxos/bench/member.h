@@ -26,8 +26,9 @@ struct MemberOptions {
     unsigned initial_leader = 0;
     std::size_t ring_mib = 32;
     bool lab_timing = false;
-    bool patient = false; ///< long election time-outs: members share processors, and may not run for long
-    bool rejoin = false;  ///< the member ran before and has lost its memory
+    bool patient = false;      ///< long election time-outs: members share processors, and may not run for long
+    bool looks_seldom = false; ///< at boards: beside a commit over emulated hosts, as 50 us are beside one of 2 us
+    bool rejoin = false;       ///< the member ran before and has lost its memory
     WaitMode wait = WaitMode::adaptive;
 };
 

@@ -48,13 +48,20 @@ bool Probe::wait_for(std::size_t completions) {
     std::array<Completion, 8> done;
     while (completions > 0) {
         const std::size_t count = fabric_.poll(Link::board, done);
+        outstanding_ -= count;
         for (std::size_t i = 0; i < count; ++i)
             if (!done[i].ok)
                 return false;
-        outstanding_ -= count;
         completions -= std::min(completions, count);
     }
     return true;
+}
+
+void Probe::flush_queues() {
+    for (const Peer& peer : peers_)
+        (void)post(peer, fabric_.region(Region::outbox).first(64), 0);
+    while (outstanding_ > 0)
+        (void)wait_for(outstanding_);
 }
 
 std::optional<Nanoseconds> Probe::single_write(std::size_t bytes) {

@@ -22,6 +22,9 @@ class Probe {
     void keep_links();
     bool ready() const;
 
+    /// Waits until a WRITE to each peer is done; whatever was posted before, on whatever link, then mostly is, too.
+    void flush_queues();
+
     /// One signalled WRITE to the first peer, post to completion. None if the link broke.
     std::optional<Nanoseconds> single_write(std::size_t bytes);
 

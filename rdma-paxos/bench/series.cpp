@@ -57,13 +57,17 @@ tl::expected<Index, ProposeError> propose(Replica& replica, Body kind, Bytes bod
 }
 
 /// From proposal to the moment when it is known to be committed; then waits, unmeasured, for the other followers.
-/// The tick before does what is due anyway: whoever polls all the time is not late with it.
+/// The tick before does what is due anyway: whoever polls all the time is not late with it. What it posted is on
+/// its way no more when the probe's WRITEs, posted behind it, are done.
 std::optional<Nanoseconds> commit_one(Station& station, WaitMode wait, Body kind, Bytes body) {
     Replica& replica = station.replica();
     Nanoseconds begun{};
     tl::expected<Index, ProposeError> index = tl::make_unexpected(ProposeError::log_full);
     for (;;) {
+        const std::uint64_t posted = station.member->fabric().stats().doorbells;
         replica.tick(monotonic_now());
+        if (station.member->fabric().stats().doorbells != posted)
+            station.probe->flush_queues();
         index = propose(replica, kind, body, begun);
         if (index)
             break;
