@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::Input input(data, size);
     std::vector<std::byte> memory(ring_bytes);
     const LogRing ring(memory, max_body);
-    Cursor at{.position = input.take<std::uint16_t>() * 8ull, .check = 42, .index = Index(3), .term = Term(2)};
+    Cursor at(input.take<std::uint16_t>() * 8ull, 42, Index(3), Term(2));
     const Cursor start = at;
     // Entries as the input wants them, each with the check that its place in the chain demands.
     while (!input.empty()) {
