@@ -4,6 +4,7 @@
 #include "consensus/log_ring.h"
 #include "fuzz_input.h"
 
+#include <array>
 #include <vector>
 
 #define XXH_INLINE_ALL
@@ -64,7 +65,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         }
         std::byte* place = memory.data() + offset;
         std::memcpy(place, &header, sizeof header);
-        header.check = XXH3_64bits_withSeed(place + 8, hashed - 8, at.check);
+        const std::array link{XXH3_64bits(place + 8, hashed - 8), at.check};
+        header.check = XXH3_64bits(link.data(), sizeof link);
         std::memcpy(place, &header.check, sizeof header.check);
         if (how & 32)
             input.edit(memory);
