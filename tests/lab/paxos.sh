@@ -64,8 +64,9 @@ call() { paxos_client call "${where[$1]:-10.77.0.$1:$port}" "${@:2}"; }
 of() { call "$1" status | python3 -c "import json, sys; s = json.load(sys.stdin); print($2)"; }
 # is ID EXPRESSION: whether it is true; for wait_until
 is() { local got; got=$(of "$1" "bool($2)") && [[ $got == True ]] || { call "$1" status; false; }; }
-# leads ID TERM: in a term above that one
-leads() { is "$1" "s['role'] == 'leader' and s['term'] > $2"; }
+# leads ID TERM: in a term above that one, and with a lease: a leader that was deposed may not know yet that it is none,
+# but of leases there is one at a time
+leads() { is "$1" "s['role'] == 'leader' and s['term'] > $2 and s['lease_ms'] > 0"; }
 
 # find_leader TERM N...: waits until one of these nodes leads in a later term. Sets $leader, and $others: the two
 # other nodes of the three.
