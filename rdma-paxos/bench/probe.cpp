@@ -35,7 +35,7 @@ void Probe::keep_links() {
 }
 
 bool Probe::ready() const {
-    return std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.link.up(); });
+    return std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.link.both_up(); });
 }
 
 bool Probe::post(const Peer& peer, Bytes source, std::size_t offset) {

@@ -603,11 +603,15 @@ class RewrittenLogTest : public ReplicaTest {
         at(1).replica->flush(network_.now());
         run(1ms);
     }
-    void set_paths(bool from_1, bool to_1) {
+    void set_paths(bool up) {
         for (const int other : {2, 3}) {
-            network_.set_path(at(1).id, at(other).id, from_1);
-            network_.set_path(at(other).id, at(1).id, to_1);
+            network_.set_path(at(1).id, at(other).id, up);
+            network_.set_path(at(other).id, at(1).id, up);
         }
+    }
+    void set_delay_to_1(Nanoseconds delay) {
+        for (const int other : {2, 3})
+            network_.set_delay(at(other).id, at(1).id, delay);
     }
 
     std::array<ObedientStorage, 9> storages_;
@@ -622,14 +626,16 @@ TEST_F(RewrittenLogTest, WhatIsInTheLogStillIsNeverOffTheDisk) {
         propose(1);
     ASSERT_EQ(at(1).replica->commit_index(), at(1).replica->last_index());
     const Index committed = at(1).replica->commit_index();
-    set_paths(true, false); // nobody tells the leader what is on its disk
+    run(5ms);             // nothing is on its way to those who were not waited for
+    set_delay_to_1(30ms); // the leader is not told in time what is on its followers' disks
     propose(3);
+    run(2ms);
     const Index counted = at(1).replica->last_index();
     ObedientStorage& disk = storages_[1];
     const std::uint64_t end = disk.end;
     ASSERT_GT(end, config_.ring_bytes);
     ASSERT_EQ(storages_[2].end, end);
-    set_paths(false, false);
+    set_paths(false);
     propose(1);
     ASSERT_EQ(at(1).replica->commit_index(), committed);
     ASSERT_GT(disk.end, end);
@@ -640,7 +646,8 @@ TEST_F(RewrittenLogTest, WhatIsInTheLogStillIsNeverOffTheDisk) {
     ASSERT_GT(newer()->replica->commit_index(), counted);
     at(1).stopped = false;
     disk.lowest_end = disk.end;
-    set_paths(true, true);
+    set_delay_to_1(0ms);
+    set_paths(true);
     for (int i = 0; i < 500 && at(1).replica->commit_index() <= counted; ++i)
         run(10ms);
     EXPECT_GT(at(1).replica->commit_index(), counted);

@@ -41,6 +41,8 @@ struct TestMember final : Listener {
     std::optional<Error> failure;
     bool busy = false;
     bool stopped = false;
+    Nanoseconds stutter{}; ///< it gets the processor only so often
+    Nanoseconds next_tick{};
 };
 
 class ReplicaTest : public testing::Test {
@@ -103,8 +105,10 @@ class ReplicaTest : public testing::Test {
             while (network_.step(next)) {
             }
             for (TestMember& member : members_)
-                if (member.replica && !member.stopped)
+                if (member.replica && !member.stopped && network_.now() >= member.next_tick) {
                     member.replica->tick(network_.now());
+                    member.next_tick = network_.now() + member.stutter;
+                }
         }
     }
 

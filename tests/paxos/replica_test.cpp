@@ -212,6 +212,7 @@ TEST_F(ReplicaTest, TheLongestLogIsAdopted) {
 TEST_F(ReplicaTest, WhoAbstainsVotesAndStoresButNeverLeads) {
     found(3);
     ASSERT_TRUE(leader());
+    run(5ms);
     at(2).replica->abstain();
     // It even has the longest log: the other one must take that over.
     network_.set_path(ReplicaId(1), ReplicaId(3), false);
@@ -301,6 +302,54 @@ TEST_F(ReplicaTest, AReplicaThatWasStoppedDeposesNobody) {
         EXPECT_EQ(at(1).replica->term(), Term(1));
         EXPECT_GE(at(follower).replica->counters().pauses, 1u);
     }
+}
+
+// On an overloaded host each tick comes so late that the replica must take itself for one that was stopped. That
+// may put off an election, but not for ever.
+TEST_F(ReplicaTest, AStutteringGroupReplacesItsDeadLeader) {
+    found(3);
+    ASSERT_TRUE(leader());
+    for (const int each : {2, 3})
+        at(each).stutter = config_.timing.election_timeout_min * (each == 2 ? 6 : 7) / 10;
+    run(200ms);
+    EXPECT_EQ(at(1).replica->term(), Term(1)) << "it was not doubted while it was heard";
+    kill(1);
+    const Nanoseconds died = network_.now();
+    TestMember* next = leader();
+    ASSERT_TRUE(next) << to_string(at(2).replica->role()) << ", " << to_string(at(3).replica->role());
+    EXPECT_LT(network_.now() - died, 10 * config_.timing.election_timeout_max);
+    EXPECT_GE(next->replica->counters().pauses, 10u);
+    ASSERT_TRUE(next->replica->propose(bytes_of("goes on")));
+    run(100ms);
+    for (const int each : {2, 3})
+        EXPECT_EQ(texts(at(each)), std::vector<std::string>{"goes on"});
+}
+
+// A queue pair gives up long before the other end, on such a host, has done its part in connecting.
+TEST_F(ReplicaTest, LinksAreMadeBetweenHostsThatStutter) {
+    network_.options().retry_time = 5ms;
+    found(3);
+    for (const int each : {1, 2, 3})
+        at(each).stutter = Nanoseconds(11ms + each * 1ms);
+    run(500ms);
+    for (const int each : {1, 2, 3})
+        for (const int other : {1, 2, 3})
+            EXPECT_TRUE(each == other || at(each).replica->peer(at(other).id).board_up) << each << " to " << other;
+    EXPECT_TRUE(leader());
+    for (const int each : {1, 2, 3})
+        EXPECT_LE(at(each).replica->counters().reconnects, 2u) << each;
+}
+
+// Even where one of the two survivors answers each doubt when its time is over.
+TEST_F(ReplicaTest, AVerySlowVoterIsGivenTheTimeThatItNeeds) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    at(3).stutter = 3 * config_.timing.election_timeout_max;
+    kill(1);
+    const Nanoseconds died = network_.now();
+    ASSERT_TRUE(leader()) << to_string(at(2).replica->role());
+    EXPECT_LT(network_.now() - died, 30 * config_.timing.election_timeout_max);
 }
 
 // Hosts that stand still, as opposed to programs: their memory cannot be written either, and the links break.

@@ -40,6 +40,7 @@ TEST(Simulation, PromisesHoldUnderFaults) {
     EXPECT_GT(double(totals.committed) / n, 300);
     EXPECT_GT(double(totals.live) / n, 0.8);
     EXPECT_GT(totals.simulated / Nanoseconds(std::chrono::seconds(60)), std::int64_t(totals.runs) - 1);
+    EXPECT_GT(totals.overloaded, 0u);
     for (std::size_t kind = 0; kind < sim::fault_kinds; ++kind)
         EXPECT_GT(totals.faults[kind], 0u) << to_string(static_cast<sim::FaultKind>(kind));
 }

@@ -37,8 +37,17 @@ void Replica::Impl::hurry() {
 }
 
 void Replica::Impl::reset_election_timer(Nanoseconds extra) {
-    election_deadline_ =
-        now_ + extra + score_.patience(config_.timing, random_(), config_.preferred_leader == config_.self);
+    const bool preferred = config_.preferred_leader == config_.self;
+    election_deadline_ = now_ + extra + stretch() * score_.patience(config_.timing, random_(), preferred);
+}
+
+// Who tries in vain may be too fast for the others: hosts that are overloaded answer a doubt, or a candidacy, when
+// its time is over. So after some attempts each lasts longer than the one before, up to eight times as long.
+unsigned Replica::Impl::stretch() const {
+    constexpr unsigned patient_attempts = 2, doublings_max = 3;
+    if (planted_bugs.impatient)
+        return 1;
+    return 1u << std::min(futile_ - std::min(futile_, patient_attempts), doublings_max);
 }
 
 void Replica::Impl::hear_leader(ReplicaId from, Term term) {
@@ -49,7 +58,19 @@ void Replica::Impl::hear_leader(ReplicaId from, Term term) {
     leader_heard_ = now_;
     leader_heard_from_ = from;
     leader_heard_term_ = term;
+    futile_ = 0;
+    pause_excused_ = false;
     reset_election_timer();
+}
+
+// We were stopped. Silence says nothing about the leader; links may need to be connected again first. But where
+// each tick comes late, on an overloaded host, a dead leader must be missed all the same: so only once for each
+// silence.
+void Replica::Impl::excuse_pause() {
+    const Nanoseconds extra = 3 * config_.timing.election_timeout_max;
+    if ((!pause_excused_ || planted_bugs.endless_excuses) && election_deadline_ < now_ + extra)
+        reset_election_timer(extra);
+    pause_excused_ = true;
 }
 
 // While this is true, the leader's lease may still run: we must not help to elect anybody else. Unless that leader,
@@ -233,6 +254,7 @@ void Replica::Impl::start_doubt() {
         return;
     }
     tell(TransitionKind::doubt, term_);
+    ++futile_;
     ++counters_.pre_votes;
     ++doubt_;
     doubt_began_ = now_;
@@ -286,6 +308,7 @@ void Replica::Impl::start_candidacy(Term term, Term released) {
             term = std::max(term, peer.row.term);
         term = term.next();
     }
+    ++futile_;
     ++counters_.elections;
     voted_for_ = granted_to_ = config_.self;
     handed_over_ = false;

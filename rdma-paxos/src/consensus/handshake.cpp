@@ -5,6 +5,7 @@ namespace rdma_paxos {
 
 bool Handshake::cut() {
     connected_to_ = 0;
+    other_is_up_ = false;
     clean_ = fabric_->reset(peer_, link_);
     if (clean_)
         ++generation_;
@@ -33,15 +34,17 @@ bool Handshake::drive(const LinkOffer& theirs) {
         return changed;
     if (theirs.generation == 0 || theirs.connected_to != generation_)
         return changed;
-    connect(theirs);
+    other_is_up_ = connect(theirs);
     return true;
 }
 
 bool Handshake::follow(const LinkOffer& theirs) {
     if (theirs.generation == 0)
         return false;
-    if (up() && connected_to_ == theirs.generation)
+    if (up() && connected_to_ == theirs.generation) {
+        other_is_up_ |= theirs.connected_to == generation_;
         return false;
+    }
     if (ensure_cut())
         connect(theirs);
     return true;

@@ -26,8 +26,15 @@ class Handshake {
     bool drive(const LinkOffer& theirs);
     bool follow(const LinkOffer& theirs);
 
-    /// True if this end is connected. (For the driver: the other end is, too.)
+    /// True if this end is connected.
     bool up() const { return connected_to_ != 0; }
+
+    /// True if both ends are, as far as this one knows. A work that is posted before fails once the fabric is tired
+    /// of trying; it may be so before the other end, on an overloaded host, has done its part.
+    bool both_up() const { return up() && other_is_up_; }
+
+    /// Something came through this link since its last reset.
+    void heard() { other_is_up_ = up(); }
 
     LinkOffer offer() const;
 
@@ -39,7 +46,8 @@ class Handshake {
     Link link_;
     std::uint32_t generation_ = 0;
     std::uint32_t connected_to_ = 0;
-    bool clean_ = false; ///< reset, and not connected since
+    bool clean_ = false;       ///< reset, and not connected since
+    bool other_is_up_ = false; ///< seen since the last reset
 };
 
 } // namespace rdma_paxos

@@ -119,7 +119,7 @@ void Replica::Impl::keep_board_link(Peer& peer) {
     if (changed || now_ >= peer.next_greeting) {
         rendezvous_.send(peer.id, {life_, ring_.size(), peer.board.offer()});
         // Once connected, offers are repeated only for a peer that lost its end without our noticing.
-        peer.next_greeting = now_ + config_.timing.link_retry * (peer.board.up() ? 4 : 1);
+        peer.next_greeting = now_ + config_.timing.link_retry * (peer.board.both_up() ? 4 : 1);
     }
 }
 
@@ -210,6 +210,7 @@ void Replica::Impl::accept_row(Peer& peer, const Row& row) {
     const bool identified = peer.incarnation != row.incarnation || peer.row.newcomer != row.newcomer;
     peer.row = row;
     peer.last_heard = now_;
+    peer.board.heard();
     if (identified) {
         peer.incarnation = row.incarnation;
         if (peer.first_incarnation == 0)
@@ -266,7 +267,8 @@ void Replica::Impl::write_rows() {
     if (storage_ && !store_state())
         return; // what a row says must not be forgotten
     for (Peer& peer : peers_) {
-        if (!peer.board.up() || peer.row_in_flight || (!peer.row_due && now_ < peer.next_row))
+        const bool open = planted_bugs.half_links ? peer.board.up() : peer.board.both_up();
+        if (!open || peer.row_in_flight || (!peer.row_due && now_ < peer.next_row))
             continue;
         ++beat_;
         const RowImage image = encode_row(own_row(peer), salt_, config_.self);

@@ -181,7 +181,7 @@ const Replica::Impl::Peer* Replica::Impl::find(ReplicaId id) const {
 }
 
 bool Replica::Impl::is_alive(const Peer& peer) const {
-    return now_ - peer.last_heard < config_.timing.election_timeout_max;
+    return now_ - peer.last_heard < stretch() * config_.timing.election_timeout_max;
 }
 
 void Replica::Impl::tell(TransitionKind kind, Term term, ReplicaId peer, const Cursor& at,
@@ -206,11 +206,9 @@ void Replica::Impl::tick(Nanoseconds now) {
         else if (config_.initial_leader != nobody)
             reset_election_timer(20 * config_.timing.election_timeout_max); // the chosen one may be started last
     } else if (now - last_tick_ > config_.timing.election_timeout_min / 2) {
-        // We were stopped. Silence says nothing about the leader; links may need to be connected again first.
         ++counters_.pauses;
         next_look_ = never;
-        if (election_deadline_ < now + 3 * config_.timing.election_timeout_max)
-            reset_election_timer(3 * config_.timing.election_timeout_max);
+        excuse_pause();
     }
     last_tick_ = now;
     if (role_ == Role::leader && now < next_look_ && !storage_) {
@@ -268,7 +266,7 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     if (!peer)
         return status;
     status.incarnation = peer->incarnation;
-    status.alive = is_alive(*peer);
+    status.alive = now_ - peer->last_heard < config_.timing.election_timeout_max;
     status.board_up = peer->board.up();
     status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;
     status.suspect = peer->row.suspect;

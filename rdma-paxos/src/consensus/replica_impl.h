@@ -124,6 +124,7 @@ class Replica::Impl {
     Peer* find(ReplicaId id);
     const Peer* find(ReplicaId id) const;
     bool is_alive(const Peer& peer) const;
+    unsigned stretch() const;
     void tell(TransitionKind kind, Term term, ReplicaId peer = nobody, const Cursor& at = {},
               const Membership* membership = nullptr) const;
 
@@ -172,6 +173,7 @@ class Replica::Impl {
     void hear_leader(ReplicaId from, Term term);
     bool leader_is_heard_by_us(ReplicaId except, Term released = Term()) const;
     void reset_election_timer(Nanoseconds extra = {});
+    void excuse_pause();
     void hurry();
     void set_role(Role role, Term term);
     Role idle_role() const { return self_listed_ && self_votes() ? Role::follower : Role::learner; }
@@ -325,6 +327,8 @@ class Replica::Impl {
     ReplicaId leader_heard_from_;
     Term leader_heard_term_;
     Nanoseconds election_deadline_ = never;
+    unsigned futile_ = 0;        ///< doubts and candidacies since a leader was there
+    bool pause_excused_ = false; ///< the leader's present silence was put down to a pause of ours, once
     Nanoseconds hurries_until_ = never;
     std::uint64_t doubt_ = 0;
     Nanoseconds doubt_began_ = never;

@@ -32,6 +32,7 @@ void Replica::Impl::become_leader() {
     ++counters_.wins;
     election_.record(now_ - candidacy_began_);
     leader_ = config_.self;
+    futile_ = 0;
     adopting_from_ = nobody;
     candidacy_released_ = Term();
     handing_to_ = nobody;

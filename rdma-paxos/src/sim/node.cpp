@@ -18,6 +18,8 @@ Node::Node(ReplicaId id, const Scenario& scenario, SimNetwork& network, Checkers
     witness_ = std::find(witnesses.begin(), witnesses.end(), id) != witnesses.end();
     // A little less than replicas are told to expect of one clock.
     rate_ = 1 + (2 * random_.unit() - 1) * 0.9e-6 * scenario.config.timing.clock_drift_ppm;
+    if (scenario.stutter_max > 0s && random_.chance(0.8))
+        stutter_ = random_.any_scale(20ms, scenario.stutter_max);
 }
 
 void Node::change_clock(double rate) {
@@ -77,11 +79,12 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     applied_ = saved_ ? saved_->applied : Index();
     checkers_.on_start(id_, from, saved_ ? saved_->point.index : from.index);
     if (observer_.traces())
-        observer_.trace(fmt::format("{} starts{}{}", id_.value(),
+        observer_.trace(fmt::format("{} starts{}{}{}", id_.value(),
                                     founding                                   ? ""
                                     : storage_ && !storage_->recovered().fresh ? " from its disk"
                                                                                : " as somebody new",
-                                    storage_ && storage_->recovered().suspect ? ", whose log is suspect" : ""));
+                                    storage_ && storage_->recovered().suspect ? ", whose log is suspect" : "",
+                                    stutter_ > 0s ? fmt::format(", and stutters ({} ms)", stutter_ / 1ms) : ""));
     auto replica = Replica::create(config, *fabric_, *rendezvous_, *this, storage_.get(),
                                    saved_ ? std::optional(saved_->point) : std::nullopt);
     if (!replica)
@@ -149,6 +152,7 @@ void Node::install(const Saved& state) {
 }
 
 void Node::schedule(Nanoseconds when) {
+    when = std::max(when, no_tick_before_);
     if (when >= next_tick_)
         return;
     next_tick_ = when;
@@ -172,6 +176,8 @@ void Node::on_event(std::uint32_t, std::uint64_t ticket) {
 void Node::tick() {
     next_tick_ = Nanoseconds::max();
     ++ticks_;
+    if (stutter_ > 0s)
+        no_tick_before_ = network_.now() + random_.between(stutter_ / 2, stutter_);
     replica_->tick(local(network_.now()));
     if (std::exchange(save_due_, false)) {
         saved_ = state();

@@ -157,7 +157,9 @@ class Node final : public Listener, private EventHandler {
     int program_stops_ = 0;
     int host_stops_ = 0;
     int refuses_ = 0;
+    Nanoseconds stutter_{}; ///< the longest time between two ticks; 0: it ticks whenever it wants to
     Nanoseconds next_tick_ = Nanoseconds::max();
+    Nanoseconds no_tick_before_{};
     std::uint64_t tick_ticket_ = 0;
 };
 

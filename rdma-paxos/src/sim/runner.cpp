@@ -152,14 +152,14 @@ std::string to_string(const Report& report) {
         "mean per seed: {:.1f} s, {:.1f} members, {:.1f} faults, {:.0f} proposals, {:.0f} commits, {:.0f} answers, "
         "{:.1f} leaders, {:.2f} changes of membership, {:.2f} restarts, {:.2f} states shipped, {:.0f} ticks; "
         "{:.0f} % "
-        "with disks\n"
+        "with disks, {:.0f} % on overloaded hosts\n"
         "progress after healing: demanded of {:.1f} %, there after {:.1f} s, at most {:.1f} s\n",
         t.runs, report.failures.size(), report.seconds, n / report.seconds, hours / report.seconds,
         seconds(t.simulated) / n, double(t.members) / n, double(t.all_faults()) / n, double(t.proposals) / n,
         double(t.committed) / n, double(t.answers) / n, double(t.leaders) / n, double(t.changes) / n,
         double(t.restarts) / n, double(t.installs) / n, double(t.ticks) / n, 100 * double(t.durable) / n,
-        100 * double(t.live) / n, seconds(t.recovery) / double(std::max<std::uint64_t>(1, t.live)),
-        seconds(t.longest_recovery));
+        100 * double(t.overloaded) / n, 100 * double(t.live) / n,
+        seconds(t.recovery) / double(std::max<std::uint64_t>(1, t.live)), seconds(t.longest_recovery));
     for (std::size_t kind = 0; kind < fault_kinds; ++kind)
         text += fmt::format("{}{} {:.2f}", kind == 0 ? "faults: " : ", ", to_string(static_cast<FaultKind>(kind)),
                             double(t.faults[kind]) / n);

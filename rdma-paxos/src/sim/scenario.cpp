@@ -186,6 +186,13 @@ void begin_alone(Random& random, Scenario& scenario) {
                      [](const Fault& left, const Fault& right) { return left.at < right.at; });
 }
 
+// Ticks are rare, so each must be able to move something.
+void overload(Random& random, Scenario& scenario) {
+    scenario.stutter_max = random.any_scale(50ms, scenario.config.timing.election_timeout_max);
+    scenario.config.max_write_bytes = 16 << 10;
+    scenario.config.max_in_flight = 4;
+}
+
 } // namespace
 
 const char* to_string(FaultKind kind) {
@@ -215,6 +222,8 @@ Scenario draw_scenario(std::uint64_t seed) {
     scenario.faults = draw_faults(random, scenario);
     if (Random alone = Random::stream(seed, 4); scenario.durable && alone.chance(0.12))
         begin_alone(alone, scenario);
+    if (Random busy = Random::stream(seed, 5); busy.chance(0.15))
+        overload(busy, scenario);
     return scenario;
 }
 

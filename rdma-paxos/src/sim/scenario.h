@@ -75,6 +75,7 @@ struct Scenario {
     DiskOptions disk;
     double save_probability = 0; ///< of a command to be followed by saving the state
     Load load;
+    Nanoseconds stutter_max{}; ///< on overloaded hosts programs get the processor only so often; to the very end
     Nanoseconds poll_max{};    ///< how long a replica takes to notice what was written into its memory
     Nanoseconds duration{};    ///< of the phase with faults
     Nanoseconds recovery{};    ///< within which a healed majority must make progress again

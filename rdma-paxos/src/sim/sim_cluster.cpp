@@ -75,6 +75,7 @@ class Cluster final : public NodeObserver, public NetworkObserver {
         totals_.leaders = checkers_.leaderships();
         totals_.restarts = faults_.restarts();
         totals_.durable = scenario_.durable;
+        totals_.overloaded = scenario_.stutter_max > 0s;
         totals_.changes = operator_.changes();
         totals_.installs = operator_.shipped();
         for (const auto& node : nodes_)
@@ -196,6 +197,7 @@ void Totals::add(const Totals& other) {
     leaders += other.leaders;
     restarts += other.restarts;
     durable += other.durable;
+    overloaded += other.overloaded;
     changes += other.changes;
     installs += other.installs;
     ticks += other.ticks;

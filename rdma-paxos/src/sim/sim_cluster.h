@@ -34,9 +34,10 @@ struct Totals {
     std::uint64_t committed = 0;
     std::uint64_t leaders = 0; ///< leaderships
     std::uint64_t restarts = 0;
-    std::uint64_t durable = 0;  ///< groups with disks
-    std::uint64_t changes = 0;  ///< of membership, done
-    std::uint64_t installs = 0; ///< states shipped to replicas that fell behind
+    std::uint64_t durable = 0;    ///< groups with disks
+    std::uint64_t overloaded = 0; ///< groups on overloaded hosts
+    std::uint64_t changes = 0;    ///< of membership, done
+    std::uint64_t installs = 0;   ///< states shipped to replicas that fell behind
     std::uint64_t ticks = 0;
     std::uint64_t live = 0; ///< runs in which progress could be demanded after all was healed
     Nanoseconds simulated{};
