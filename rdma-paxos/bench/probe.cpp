@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 Probe::Probe(Fabric& fabric, Rendezvous& rendezvous, ReplicaId self, const std::vector<ReplicaId>& others)
     : fabric_(fabric), rendezvous_(rendezvous), self_(self),
-      ring_(fabric.region(Region::board).subspan(ring_offset, ring_bytes), max_body) {
+      ring_(fabric.region(Region::board).subspan(ring_offset, ring_bytes)) {
     for (const ReplicaId id : others) {
         peers_.push_back({id, Handshake(fabric, id, Link::board), {}});
         (void)peers_.back().link.cut();

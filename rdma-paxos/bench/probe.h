@@ -60,7 +60,6 @@ class Probe {
     std::size_t outstanding_ = 0;
     static constexpr std::size_t ring_bytes = 32u << 20;
     static constexpr std::size_t ring_offset = 1u << 20; ///< before it lies what the others use
-    static constexpr std::size_t max_body = 1u << 20;
     LogRing ring_; ///< as a replica's: the writer's own entries, or those that it receives
     Cursor end_;
 };

@@ -125,6 +125,22 @@ TEST_F(DurabilityTest, OneComesBackAndGoesOnAsTheSameMember) {
     EXPECT_TRUE(all_have(160)) << "it counts";
 }
 
+// How much one may propose is its own affair: it takes, also back from its disk, what others proposed.
+TEST_F(DurabilityTest, AMemberTakesLargerEntriesThanItProposes) {
+    found(3);
+    propose(20);
+    ASSERT_TRUE(all_have(20));
+    kill(3);
+    config_.max_entry_bytes = 16;
+    start(3, true);
+    propose(20);
+    ASSERT_TRUE(all_have(40));
+    EXPECT_EQ(texts(at(3)), texts(at(1)));
+    kill(2);
+    propose(10);
+    EXPECT_TRUE(all_have(50)) << "what it has on disk counts";
+}
+
 TEST_F(DurabilityTest, AllComeBackWithAllThatWasCommitted) {
     found(3);
     propose(1500); // several times around the ring

@@ -21,12 +21,12 @@ std::string text_of(Bytes bytes) {
 class LogRingTest : public testing::Test {
   protected:
     static constexpr std::size_t ring_bytes = 4096;
-    static constexpr std::size_t max_body = 512;
+    static constexpr std::size_t max_body = LogRing::max_body(ring_bytes);
 
     LogRingTest() { start_.check = genesis_check(GroupId{1, 2, 3}); }
 
     std::vector<std::byte> memory_ = std::vector<std::byte>(ring_bytes);
-    LogRing ring_{memory_, max_body};
+    LogRing ring_{memory_};
     Cursor start_;
 };
 
@@ -58,7 +58,7 @@ TEST_F(LogRingTest, EveryFlippedBitOfAnEntryIsNoticed) {
 
 TEST_F(LogRingTest, APrefixOfAnEntryIsNotAnEntry) {
     std::vector<std::byte> other(ring_bytes);
-    LogRing writer(other, max_body);
+    LogRing writer(other);
     const Cursor after = writer.append(start_, Term(1), Index(0), EntryKind::user, bytes_of(std::string(300, 'x')));
     ASSERT_EQ(after.position, 40u + 304u) << "300 bytes and padding, which nobody misses";
     for (std::size_t arrived = 0; arrived < 40 + 300; arrived += 4) {
@@ -131,7 +131,7 @@ TEST_F(LogRingTest, AFillerAloneIsNoEntry) {
 
 TEST_F(LogRingTest, HostileLengthsStayInside) {
     EntryHeader header{.length = 0, .kind = EntryKind::user, .term = 1, .index = 1, .commit = 0};
-    for (const std::uint32_t length : {513u, 4096u, 0x7fffffffu, 0xfffffff8u, 0xffffffffu}) {
+    for (const std::uint32_t length : {std::uint32_t(max_body) + 1, 4096u, 0x7fffffffu, 0xfffffff8u, 0xffffffffu}) {
         header.length = length;
         std::memcpy(memory_.data(), &header, sizeof header);
         EXPECT_FALSE(ring_.read(start_));

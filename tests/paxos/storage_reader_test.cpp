@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::uint64_t sector = disk::sector_bytes;
 constexpr std::size_t ring_bytes = 16384;
-constexpr std::size_t max_body = 2000;
 
 struct Reading {
     int code = -1;
@@ -50,7 +49,7 @@ class StorageReaderTest : public testing::Test {
         Storage& storage = **opened;
         wait_for(storage, storage.store_state({.incarnation = 77, .term = Term(2), .voted_for = ReplicaId(5)}));
         std::vector<std::byte> memory(ring_bytes);
-        LogRing ring(memory, max_body);
+        LogRing ring(memory);
         Cursor at;
         at.check = genesis_check(options().group);
         Cursor middle;

@@ -51,7 +51,7 @@ struct Config {
     /// know it and itself, of any number. It neither stands nor counts before the log says that it is a member.
     bool founding = true;
     std::size_t ring_bytes = 32u << 20;       ///< power of two, the same everywhere; bounds how far one may lag
-    std::size_t max_entry_bytes = 1u << 20;   ///< largest body; at most a quarter of the ring
+    std::size_t max_entry_bytes = 1u << 20;   ///< largest body that is proposed here; below a quarter of the ring
     std::size_t max_write_bytes = 256u << 10; ///< one WRITE carries at most this much
     std::uint32_t max_in_flight = 4;          ///< WRITEs outstanding per follower; what comes meanwhile is batched
     std::uint64_t seed = 1; ///< of the time-outs' randomness and the incarnation; vary it per start

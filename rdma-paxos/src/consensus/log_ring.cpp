@@ -30,10 +30,10 @@ std::uint64_t LogRing::check_of(const std::byte* entry, std::uint64_t hashed_bod
     return hash64(link.data(), sizeof link);
 }
 
-LogRing::LogRing(std::span<std::byte> memory, std::size_t max_body)
-    : memory_(memory.data()), mask_(memory.size() - 1), max_body_(max_body) {
+LogRing::LogRing(std::span<std::byte> memory)
+    : memory_(memory.data()), mask_(memory.size() - 1), max_body_(max_body(memory.size())) {
     invariant(std::has_single_bit(memory.size()), "the ring's size is no power of two");
-    invariant(memory.size() >= 4 * (padded(max_body) + header_size), "ring too small");
+    invariant(memory.size() >= 4096, "ring too small");
 }
 
 std::optional<Entry> LogRing::read(const Cursor& known) const {

@@ -80,7 +80,11 @@ std::uint64_t genesis_check(const GroupId& group);
 class LogRing {
   public:
     /// The memory's size is a power of two: a place in it costs no division.
-    LogRing(std::span<std::byte> memory, std::size_t max_body);
+    explicit LogRing(std::span<std::byte> memory);
+
+    /// The largest body that a ring of that size takes, from whomever it comes: how large one's own proposals may
+    /// be is another matter, and may differ between members.
+    static constexpr std::size_t max_body(std::size_t ring_bytes) { return ring_bytes / 4 - 64; }
 
     std::uint64_t size() const { return mask_ + 1; }
 

@@ -102,7 +102,7 @@ tl::expected<void, Error> check(const Config& config) {
         return bad("all members are witnesses, so none can lead");
     if (!std::has_single_bit(config.ring_bytes) || config.ring_bytes < 4096)
         return bad(fmt::format("a ring of {} bytes; need a power of two, 4096 at least", config.ring_bytes));
-    if (config.max_entry_bytes == 0 || config.max_entry_bytes + 64 > config.ring_bytes / 4)
+    if (config.max_entry_bytes == 0 || config.max_entry_bytes > LogRing::max_body(config.ring_bytes))
         return bad(fmt::format("entries of {} bytes; the ring, of {}, must hold four of the largest",
                                config.max_entry_bytes, config.ring_bytes));
     if (config.max_write_bytes == 0 || config.max_in_flight == 0)
@@ -132,7 +132,7 @@ Replica::Impl::Impl(const Config& config, Fabric& fabric, Rendezvous& rendezvous
     : config_(config), fabric_(fabric), rendezvous_(rendezvous), listener_(listener), storage_(storage),
       salt_(genesis_check(config.group)), life_(mix(config.seed ^ mix(config.self.value())) | 1),
       incarnation_(name_memory(life_, config.founding)), random_(mix(life_)),
-      ring_(fabric.region(Region::log).subspan(ring_offset, config.ring_bytes), config.max_entry_bytes),
+      ring_(fabric.region(Region::log).subspan(ring_offset, config.ring_bytes)),
       cell_memory_(fabric.region(Region::log).first(sizeof(LeaderCell))),
       board_memory_(fabric.region(Region::board)), outbox_(fabric.region(Region::outbox)),
       newcomer_(!config.founding), state_at_birth_(state) {

@@ -60,7 +60,7 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     config.seed = random_.next();
     fabric_ = network_.make_fabric(id_, memory_layout(config.ring_bytes));
     rendezvous_ = network_.make_rendezvous(id_);
-    ring_.emplace(fabric_->region(Region::log).subspan(ring_offset, config.ring_bytes), config.max_entry_bytes);
+    ring_.emplace(fabric_->region(Region::log).subspan(ring_offset, config.ring_bytes));
     ++life_;
     save_due_ = false;
 

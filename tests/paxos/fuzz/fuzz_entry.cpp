@@ -15,7 +15,7 @@ using namespace rdma_paxos;
 namespace {
 
 constexpr std::size_t ring_bytes = 4096;
-constexpr std::size_t max_body = 512;
+constexpr std::size_t max_body = LogRing::max_body(ring_bytes);
 
 void check_entry(const Entry& entry, const Cursor& before, std::span<const std::byte> memory) {
     const std::byte* begin = memory.data();
@@ -32,7 +32,7 @@ void check_entry(const Entry& entry, const Cursor& before, std::span<const std::
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     fuzz::Input input(data, size);
     std::vector<std::byte> memory(ring_bytes);
-    const LogRing ring(memory, max_body);
+    const LogRing ring(memory);
     Cursor at(input.take<std::uint16_t>() * 8ull, 42, Index(3), Term(2));
     const Cursor start = at;
     // Entries as the input wants them, each with the check that its place in the chain demands.
