@@ -171,6 +171,24 @@ TEST_F(MembershipTest, ChangesThatCannotBeAreRefused) {
     EXPECT_FALSE(at(2).replica->cancel_change());
 }
 
+// The leader believes what it is told of a replica that it has not met.
+TEST_F(MembershipTest, WhoIsTakenInAsAWitnessIsOne) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    start(4, false);
+    auto wanted = members({1, 2, 3});
+    wanted[2] = {.id = ReplicaId(4), .witness = true, .incarnation = at(4).replica->incarnation()};
+    ASSERT_TRUE(at(1).replica->change_membership(wanted));
+    ASSERT_TRUE(settles(at(1), "{1,2,4w}"));
+    run(20ms);
+    for (const int each : {2, 4})
+        at(each).replica->prefer(ReplicaId(4));
+    kill(1);
+    EXPECT_EQ(leader(), &at(2));
+    EXPECT_EQ(at(4).replica->counters().elections, 0u);
+}
+
 TEST_F(MembershipTest, AWitnessStoresAndVotesButNeverLeads) {
     config_.witnesses = {ReplicaId(2)};
     found(3);

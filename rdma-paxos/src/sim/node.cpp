@@ -49,14 +49,14 @@ void Node::make_replica(bool founding, const std::vector<ReplicaId>& acquaintanc
     Config config = scenario_.config;
     config.self = id_;
     config.founding = founding;
-    std::erase(config.witnesses, id_);
-    if (witness_)
-        config.witnesses.push_back(id_);
     if (!founding) {
         config.members = acquaintances;
         config.initial_leader = nobody;
-        config.witnesses.clear(); // the membership will tell
+        config.witnesses.clear(); // of others, the membership will tell
     }
+    std::erase(config.witnesses, id_);
+    if (witness_)
+        config.witnesses.push_back(id_);
     config.seed = random_.next();
     fabric_ = network_.make_fabric(id_, memory_layout(config.ring_bytes));
     rendezvous_ = network_.make_rendezvous(id_);
@@ -285,6 +285,9 @@ void Node::on_role(Role role, Term term) {
         observer_.trace(fmt::format("{}: {} in term {}, log to {}, commit {}", id_.value(), to_string(role),
                                     term.value(), replica_->last_index().value(),
                                     replica_->commit_index().value()));
+    if ((role == Role::candidate || role == Role::leader) && (witness_ || abstains_))
+        checkers_.fail(network_.now(), fmt::format("{} is {}, but {}", id_.value(), to_string(role),
+                                                   witness_ ? "a witness" : "abstains"));
     if (role != Role::leader)
         return;
     checkers_.on_leader(*replica_, id_, *ring_, network_.now());
