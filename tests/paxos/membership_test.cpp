@@ -171,6 +171,34 @@ TEST_F(MembershipTest, ChangesThatCannotBeAreRefused) {
     EXPECT_FALSE(at(2).replica->cancel_change());
 }
 
+// As with any entry: what it displaces from the ring is not sent to a follower that still misses it.
+TEST_F(MembershipTest, AChangeLeavesNobodyBehindUnnoticed) {
+    found(3);
+    ASSERT_TRUE(leader());
+    const auto fill = [&](std::uint64_t bytes) {
+        propose(at(1), std::string(bytes - 40, 'x'));
+        run(100us);
+    };
+    for (int i = 0; i < 20; ++i)
+        fill(1040);
+    run(20ms);
+    const auto position = [&](int number) { return at(number).replica->snapshot_point().position; };
+    ASSERT_EQ(position(3), position(1));
+    const std::uint64_t limit = position(3) + config_.ring_bytes - 16;
+    network_.set_delay(ReplicaId(1), ReplicaId(3), 25ms); // so what goes out to it later is not even posted
+    while (limit - position(1) > 3 * 1040)
+        fill(1040);
+    fill(1040);
+    fill(limit - position(1));
+    ASSERT_EQ(position(1), limit) << "that is all that the ring holds of what 3 misses, but for 16 bytes";
+    ASSERT_TRUE(at(1).lagging.empty());
+    ASSERT_TRUE(at(1).replica->change_membership(members({1})));
+    EXPECT_EQ(at(1).lagging, std::vector<ReplicaId>{ReplicaId(3)});
+    network_.set_delay(ReplicaId(1), ReplicaId(3), 0ms);
+    run(200ms); // nothing but what belongs there arrives at 3, or it would abort
+    EXPECT_EQ(of(at(1)), "{1}");
+}
+
 // The leader believes what it is told of a replica that it has not met.
 TEST_F(MembershipTest, WhoIsTakenInAsAWitnessIsOne) {
     found(3);

@@ -304,6 +304,35 @@ TEST_F(ReplicaTest, AReplicaThatWasStoppedDeposesNobody) {
     }
 }
 
+// A new link begins at the commit point that the follower told of, though an earlier link has brought more. So the
+// ring's space is not free for as long as that is on its way again.
+TEST_F(ReplicaTest, ANewLinkSendsNoRecycledBytes) {
+    config_.timing.heartbeat = config_.timing.follower_poll = 3ms; // time in which followers are not told of a commit
+    found(3);
+    ASSERT_TRUE(leader());
+    run(20ms);
+    Replica& leads = *at(1).replica;
+    while (leads.propose(bytes_of(std::string(1000, 'x')))) {
+    }
+    leads.flush(network_.now());
+    const auto link = [&] { return leads.peer(ReplicaId(3)); };
+    for (int i = 0; i < 50 && (leads.commit_index() != leads.last_index() || link().acked != leads.last_index()); ++i)
+        run(50us);
+    ASSERT_EQ(link().acked, leads.last_index());
+    at(1).fabric->fail_link(ReplicaId(3), Link::log);
+    network_.set_delay(ReplicaId(1), ReplicaId(3), 8ms);
+    run(50us);
+    ASSERT_FALSE(link().log_up);
+    for (int i = 0; i < 1000 && !link().log_up; ++i)
+        run(50us);
+    ASSERT_TRUE(link().log_up);
+    ASSERT_LT(at(3).replica->commit_index(), Index(40)) << "of some sixty, which it holds";
+    ASSERT_TRUE(at(1).lagging.empty());
+    for (int i = 0; i < 50; ++i)
+        ASSERT_TRUE(leads.propose(bytes_of(std::string(1000, 'y'))));
+    EXPECT_EQ(at(1).lagging, std::vector<ReplicaId>{ReplicaId(3)}) << "it is not sent what lies there no more";
+}
+
 // On an overloaded host each tick comes so late that the replica must take itself for one that was stopped. That
 // may put off an election, but not for ever.
 TEST_F(ReplicaTest, AStutteringGroupReplacesItsDeadLeader) {

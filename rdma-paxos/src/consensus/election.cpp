@@ -42,12 +42,12 @@ void Replica::Impl::reset_election_timer(Nanoseconds extra) {
 }
 
 // Who tries in vain may be too fast for the others: hosts that are overloaded answer a doubt, or a candidacy, when
-// its time is over. So after some attempts each lasts longer than the one before, up to eight times as long.
+// its time is over. So after two rounds each lasts longer than the one before, up to eight times.
 unsigned Replica::Impl::stretch() const {
-    constexpr unsigned patient_attempts = 2, doublings_max = 3;
+    constexpr unsigned usual_attempts = 4, doublings_max = 3;
     if (planted_bugs.impatient)
         return 1;
-    return 1u << std::min(futile_ - std::min(futile_, patient_attempts), doublings_max);
+    return 1u << std::min(futile_ - std::min(futile_, usual_attempts), doublings_max);
 }
 
 void Replica::Impl::hear_leader(ReplicaId from, Term term) {
@@ -219,6 +219,8 @@ void Replica::Impl::run_election() {
         answer_doubts();
         return;
     }
+    if (role_ == Role::pre_candidate)
+        answer_candidates(); // who stands already is not to be outrun
     if (role_ == Role::candidate)
         continue_candidacy();
     else if (role_ == Role::follower && now_ >= election_deadline_)

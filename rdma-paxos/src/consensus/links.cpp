@@ -175,7 +175,8 @@ void Replica::Impl::complete(Peer& peer, const Completion& completion) {
         break;
     case Work::entries:
         if (!peer.in_flight.empty()) {
-            peer.acked = std::max(peer.acked, peer.in_flight.front());
+            peer.delivered = peer.in_flight.front();
+            peer.acked = std::max(peer.acked, peer.delivered);
             peer.in_flight.erase(peer.in_flight.begin());
         }
         break;

@@ -71,6 +71,7 @@ void Replica::Impl::append_membership(Membership membership) {
     std::array<std::byte, max_encoded_membership> body;
     const std::size_t length = encode_membership(membership, body);
     invariant(length > 0, "a membership that cannot be written");
+    drop_followers_behind(end_.position + ring_.room_for(end_.position, length));
     append(EntryKind::membership, Bytes(body).first(length));
     change_appended_ = now_;
     pending_memberships_.push_back({{end_.index, end_.term}, membership});

@@ -88,7 +88,8 @@ class Replica::Impl {
         bool lagging = false;
         bool had_gap = false; ///< it was lagging, and has not held all that was committed since
         std::uint64_t sent = 0;
-        std::uint64_t acked = 0;
+        std::uint64_t acked = 0;     ///< up to here it holds our log, by whatever link it came
+        std::uint64_t delivered = 0; ///< by the present link; what lies behind may still be read from our ring
         std::vector<std::uint64_t> in_flight; ///< ends of the WRITEs on their way, oldest first
 
         // The board link and the peer's row.

@@ -85,10 +85,12 @@ void Replica::Impl::set_lagging(Peer& peer) {
 }
 
 // A follower that does not take part loses its place when its bytes are needed. Its link is reset first, so that no
-// retransmission can carry recycled bytes.
+// retransmission can carry recycled bytes. (A new link sends again what an earlier one has brought already: recycled
+// bytes would lie over entries that the follower knows.)
 void Replica::Impl::drop_followers_behind(std::uint64_t new_end) {
     for (Peer& peer : peers_) {
-        const std::uint64_t has = std::max(peer.acked, peer.row.commit_position);
+        const std::uint64_t has =
+            peer.sending ? peer.delivered : std::max(peer.acked, peer.row.commit_position);
         if (peer.listed && !peer.lagging && new_end > has + ring_.size())
             set_lagging(peer);
     }
@@ -269,7 +271,7 @@ void Replica::Impl::start_sending(Peer& peer) {
         return;
     }
     peer.sending = true;
-    peer.sent = peer.row.commit_position;
+    peer.sent = peer.delivered = peer.row.commit_position;
     peer.acked = std::max(peer.acked, peer.sent); // what it knows to be committed it holds, and never gives up
     peer.in_flight.clear();
     peer.cell_in_flight = false;
