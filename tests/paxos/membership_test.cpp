@@ -171,6 +171,60 @@ TEST_F(MembershipTest, ChangesThatCannotBeAreRefused) {
     EXPECT_FALSE(at(2).replica->cancel_change());
 }
 
+// The one new member that has a state has missed more than the ring holds.
+TEST_F(MembershipTest, NobodyGoesBeforeSomebodyCanLeadWithoutIt) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    for (const int fresh : {4, 5}) {
+        config_.witnesses = {ReplicaId(static_cast<std::uint8_t>(fresh))};
+        start(fresh, false);
+    }
+    run(20ms);
+    network_.set_path(ReplicaId(1), ReplicaId(2), false);
+    for (int i = 0; i < 100; ++i) {
+        propose(at(1), std::string(1000, 'x'));
+        run(500us);
+    }
+    auto wanted = members({2, 4, 5});
+    wanted[1].witness = wanted[2].witness = true;
+    ASSERT_TRUE(at(1).replica->change_membership(wanted));
+    for (int i = 0; i < 40; ++i) { // the witnesses are shipped what they need
+        run(20ms);
+        for (const int fresh : {4, 5})
+            if (at(1).replica->peer(at(fresh).id).lagging)
+                (void)at(fresh).replica->install_snapshot(at(1).replica->snapshot_point());
+    }
+    EXPECT_EQ(of(at(1)), "{1,2,3} (then {2,4w,5w})");
+    EXPECT_EQ(at(1).replica->role(), Role::leader);
+    network_.set_path(ReplicaId(1), ReplicaId(2), true);
+    run(50ms);
+    EXPECT_EQ(of(at(1)), "{1,2,3} (then {2,4w,5w})") << "it misses too much to follow";
+    ASSERT_TRUE(at(2).replica->install_snapshot(at(1).replica->snapshot_point()));
+    run(200ms);
+    EXPECT_EQ(of(at(2)), "{2,4w,5w}");
+    EXPECT_EQ(leader(), &at(2));
+}
+
+TEST_F(MembershipTest, AllMembersMayBeReplacedAtOnce) {
+    found(3);
+    ASSERT_TRUE(leader());
+    propose(at(1), "kept");
+    run(5ms);
+    for (const int fresh : {4, 5, 6})
+        start(fresh, false);
+    run(20ms);
+    ASSERT_TRUE(at(1).replica->change_membership(members({4, 5, 6})));
+    run(300ms);
+    for (const int fresh : {4, 5, 6}) {
+        EXPECT_EQ(of(at(fresh)), "{4,5,6}");
+        EXPECT_EQ(texts(at(fresh)), std::vector<std::string>{"kept"});
+    }
+    for (const int old : {1, 2, 3})
+        kill(old);
+    EXPECT_TRUE(leader());
+}
+
 // As with any entry: what it displaces from the ring is not sent to a follower that still misses it.
 TEST_F(MembershipTest, AChangeLeavesNobodyBehindUnnoticed) {
     found(3);

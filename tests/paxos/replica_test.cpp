@@ -307,7 +307,8 @@ TEST_F(ReplicaTest, AReplicaThatWasStoppedDeposesNobody) {
 // A new link begins at the commit point that the follower told of, though an earlier link has brought more. So the
 // ring's space is not free for as long as that is on its way again.
 TEST_F(ReplicaTest, ANewLinkSendsNoRecycledBytes) {
-    config_.timing.heartbeat = config_.timing.follower_poll = 3ms; // time in which followers are not told of a commit
+    config_.timing.heartbeat = config_.timing.follower_poll =
+        3ms; // time in which followers are not told of a commit
     found(3);
     ASSERT_TRUE(leader());
     run(20ms);
@@ -316,7 +317,8 @@ TEST_F(ReplicaTest, ANewLinkSendsNoRecycledBytes) {
     }
     leads.flush(network_.now());
     const auto link = [&] { return leads.peer(ReplicaId(3)); };
-    for (int i = 0; i < 50 && (leads.commit_index() != leads.last_index() || link().acked != leads.last_index()); ++i)
+    for (int i = 0; i < 50 && (leads.commit_index() != leads.last_index() || link().acked != leads.last_index());
+         ++i)
         run(50us);
     ASSERT_EQ(link().acked, leads.last_index());
     at(1).fabric->fail_link(ReplicaId(3), Link::log);

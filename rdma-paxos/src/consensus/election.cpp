@@ -80,8 +80,8 @@ bool Replica::Impl::leader_is_heard_by_us(ReplicaId except, Term released) const
            (released == Term() || leader_heard_term_ > released);
 }
 
-// Members that have a state machine and a sound disk. Who was started with a state machine, and taken in as a witness
-// by a leader that had not met it yet, is a witness.
+// Members that have a state machine and a sound disk. Who was started with a state machine, and taken in as a
+// witness by a leader that had not met it yet, is a witness.
 bool Replica::Impl::may_stand() const {
     const Member* listed = membership_.find(config_.self);
     const bool witness = witness_ || (listed && listed->witness);

@@ -136,6 +136,20 @@ bool Replica::Impl::caught_up(const Peer& peer) const {
     return peer.sending && held_by(peer) >= commit_.position;
 }
 
+// Where all others of the new members are witnesses, or missed more than the ring holds, the one left that has a
+// state must not be left behind: once its leader is gone nobody could lead.
+bool Replica::Impl::somebody_will_lead(const MemberSet& members) const {
+    return std::any_of(members.begin(), members.end(), [this](const Member& member) {
+        if (member.id == config_.self)
+            return member.incarnation == incarnation_ && may_stand();
+        const Peer* peer = find(member.id);
+        if (!peer || !peer->listed || member.witness || peer->row.witness || !caught_up(*peer))
+            return false;
+        const bool learns = !peer->counts_old && !peer->counts_new; // it says that it cannot lead: not yet
+        return learns || !peer->row.cannot_lead;
+    });
+}
+
 // One step at a time: the next one is only taken when the membership in effect is committed. So at any time at most
 // two neighbouring memberships are in effect anywhere, and any two majorities of neighbours have a member in
 // common.
@@ -156,13 +170,15 @@ void Replica::Impl::continue_change() {
             if (!ready)
                 return;
         }
+        if (!somebody_will_lead(membership_.target))
+            return;
         append_membership(
             {.phase = Membership::Phase::joint, .voters = membership_.voters, .target = membership_.target});
         return;
     }
     case Membership::Phase::joint:
         // Leases that were announced before the new members had a say must be over, or be theirs too.
-        if (quorum_time() < change_appended_)
+        if (quorum_time() < change_appended_ || !somebody_will_lead(membership_.target))
             return;
         append_membership({.phase = Membership::Phase::stable, .voters = membership_.target});
         return;

@@ -234,6 +234,7 @@ class Replica::Impl {
     void append_membership(Membership membership);
     void continue_change();
     bool caught_up(const Peer& peer) const;
+    bool somebody_will_lead(const MemberSet& members) const;
     MemberSet with_known_incarnations(const MemberSet& set) const;
 
     void begin_from(const SnapshotPoint& point);

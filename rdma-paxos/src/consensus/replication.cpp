@@ -85,12 +85,11 @@ void Replica::Impl::set_lagging(Peer& peer) {
 }
 
 // A follower that does not take part loses its place when its bytes are needed. Its link is reset first, so that no
-// retransmission can carry recycled bytes. (A new link sends again what an earlier one has brought already: recycled
-// bytes would lie over entries that the follower knows.)
+// retransmission can carry recycled bytes. (A new link sends again what an earlier one has brought already:
+// recycled bytes would lie over entries that the follower knows.)
 void Replica::Impl::drop_followers_behind(std::uint64_t new_end) {
     for (Peer& peer : peers_) {
-        const std::uint64_t has =
-            peer.sending ? peer.delivered : std::max(peer.acked, peer.row.commit_position);
+        const std::uint64_t has = peer.sending ? peer.delivered : std::max(peer.acked, peer.row.commit_position);
         if (peer.listed && !peer.lagging && new_end > has + ring_.size())
             set_lagging(peer);
     }

@@ -186,11 +186,12 @@ void begin_alone(Random& random, Scenario& scenario) {
                      [](const Fault& left, const Fault& right) { return left.at < right.at; });
 }
 
-// Ticks are rare, so each must be able to move something.
+// Ticks are rare, so each must be able to move something; and clients must wait for several.
 void overload(Random& random, Scenario& scenario) {
     scenario.stutter_max = random.any_scale(50ms, scenario.config.timing.election_timeout_max);
     scenario.config.max_write_bytes = 16 << 10;
     scenario.config.max_in_flight = 4;
+    scenario.load.timeout = std::max<Nanoseconds>(scenario.load.timeout, 10s);
 }
 
 } // namespace
