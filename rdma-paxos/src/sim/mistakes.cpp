@@ -33,7 +33,7 @@ constexpr PlantedMistake mistakes[] = {
     {"endless-excuses", "on an overloaded host each late tick puts off the election",
      [](ScenarioOptions&) { planted_bugs.endless_excuses = true; }, 1000},
     {"impatient", "overloaded hosts get as little time for an election at the tenth attempt as at the first",
-     [](ScenarioOptions&) { planted_bugs.impatient = true; }, 4000},
+     [](ScenarioOptions&) { planted_bugs.impatient = true; }, 6000},
     {"half-links", "a replica writes to a peer that has not connected its end yet",
      [](ScenarioOptions&) { planted_bugs.half_links = true; }, 1000},
     {"trust-canary", "an entry counts as whole when its last byte is there; nobody computes its checksum",

@@ -116,8 +116,7 @@ void SimFabric::leave_straggler(End& own, ReplicaId peer, Link link) {
                            own.generation,
                            own.remote,
                            work.offset + work.landed,
-                           {work.bytes.begin() + static_cast<std::ptrdiff_t>(work.landed),
-                            work.bytes.begin() + static_cast<std::ptrdiff_t>(upto)}});
+                           {work.source + work.landed, work.source + upto}});
     const NetworkOptions& options = network_.options();
     network_.at(network_.now() + random_.between(options.latency_min, options.latency_max), handler_, straggle,
                 stragglers_.size() - 1);
@@ -171,7 +170,7 @@ bool SimFabric::post_write(ReplicaId peer, Link link, std::uint64_t remote_offse
         return false;
     stats_.bytes += local.size();
     work->id = id;
-    work->bytes.assign(local.begin(), local.end());
+    work->source = local.data();
     work->offset = remote_offset;
     const Acknowledgement when = network_.options().acknowledgement;
     work->silent = more || when != Acknowledgement::placed;
@@ -279,7 +278,7 @@ void SimFabric::land(End& own, ReplicaId peer, Link link, SimFabric& other) {
     if (work.offset + work.size > region.size())
         return fail(own, peer, link);
     if (work.is_read) {
-        work.bytes.assign(region.begin() + static_cast<std::ptrdiff_t>(work.offset),
+        work.fetched.assign(region.begin() + static_cast<std::ptrdiff_t>(work.offset),
                           region.begin() + static_cast<std::ptrdiff_t>(work.offset + work.size));
         work.landed = work.size;
     } else {
@@ -287,7 +286,7 @@ void SimFabric::land(End& own, ReplicaId peer, Link link, SimFabric& other) {
         const bool tear = own.tear_next && (work.landed > 0 || work.size <= options.packet_bytes);
         if (tear)
             length = random_.draw(length) / 8 * 8;
-        std::memcpy(region.data() + work.offset + work.landed, work.bytes.data() + work.landed, length);
+        std::memcpy(region.data() + work.offset + work.landed, work.source + work.landed, length);
         work.landed += length;
         if (network_.observer)
             network_.observer->on_landed(peer, self_, link, work.landed == work.size);
@@ -307,15 +306,29 @@ void SimFabric::finish(End& own, ReplicaId peer, Link link) {
     const NetworkOptions& options = network_.options();
     const bool lost =
         options.lost_acknowledgement_probability > 0 && random_.chance(options.lost_acknowledgement_probability);
-    if (lost || !network_.reachable(peer, self_))
+    if (lost || !network_.reachable(peer, self_)) {
+        send_again(own, peer, link);
         return fail(own, peer, link); // landed, but nobody will ever tell us
+    }
     Work& work = own.works.first();
     if (work.target)
-        std::memcpy(work.target, work.bytes.data(), work.size);
+        std::memcpy(work.target, work.fetched.data(), work.size);
     const bool report = !work.silent;
     own.works.pop();
     if (report)
         complete(peer, link, work.id, true);
+}
+
+// Without an acknowledgement a queue pair sends everything once more, from what lies in its memory now.
+void SimFabric::send_again(const End& own, ReplicaId peer, Link link) {
+    SimFabric* other = network_.fabric_of(peer);
+    const Work& work = own.works.first();
+    if (!work.is_read && other && network_.reachable(self_, peer) &&
+        other->accepts(self_, link, own.generation, own.remote)) {
+        std::memcpy(other->regions_[static_cast<std::size_t>(link)].data() + work.offset, work.source, work.size);
+        if (network_.observer)
+            network_.observer->on_landed(peer, self_, link, true);
+    }
 }
 
 void SimFabric::fail(End& own, ReplicaId peer, Link link) {

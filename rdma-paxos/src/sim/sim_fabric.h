@@ -43,8 +43,9 @@ class SimFabric final : public Fabric, private EventHandler {
   private:
     struct Work {
         WorkId id = 0;
-        std::vector<std::byte> bytes{};
-        std::byte* target = nullptr; ///< of a READ
+        const std::byte* source = nullptr; ///< of a WRITE: read when a packet is sent, also when it is sent again
+        std::byte* target = nullptr;       ///< of a READ
+        std::vector<std::byte> fetched{};  ///< by a READ, and on its way back
         std::uint64_t offset = 0;
         std::size_t size = 0;
         std::size_t landed = 0;
@@ -61,6 +62,7 @@ class SimFabric final : public Fabric, private EventHandler {
         bool none() const { return first_ == end_; }
         bool all_landed() const { return landed_ == end_; }
         Work& first() { return at(first_); }
+        const Work& first() const { return slots_[first_ % slots_.size()]; }
         Work& to_land() { return at(landed_); }
         Work& next_sent(); ///< a WRITE; see Acknowledgement::sent
         Work& add();
@@ -108,6 +110,7 @@ class SimFabric final : public Fabric, private EventHandler {
     void move_on(End& own, ReplicaId peer, Link link);
     void land(End& own, ReplicaId peer, Link link, SimFabric& other);
     void finish(End& own, ReplicaId peer, Link link);
+    void send_again(const End& own, ReplicaId peer, Link link);
     void let_slip_in(ReplicaId peer, Link link);
     void leave_straggler(End& own, ReplicaId peer, Link link);
     void arrive(const Straggler& late);
