@@ -179,9 +179,9 @@ class Replica {
     tl::expected<void, TransferError> transfer_leadership(ReplicaId to);
 
     /// Leader only: makes these the members of the group. New ones first catch up as learners; then old and new
-    /// majorities decide together; then the new one alone. As long as none of the new ones that can lead has all that
-    /// is committed, the change waits. Returns at once; membership() tells how far it is. A later leader finishes
-    /// what one began. A member whose incarnation is 0 means the one that this replica has met.
+    /// majorities decide together; then the new one alone. As long as none of the new ones that can lead has all
+    /// that is committed, the change waits. Returns at once; membership() tells how far it is. A later leader
+    /// finishes what one began. A member whose incarnation is 0 means the one that this replica has met.
     tl::expected<void, ChangeError> change_membership(std::span<const Member> members);
 
     /// Leader only: takes back a change whose learners have not caught up yet. False if there is none.

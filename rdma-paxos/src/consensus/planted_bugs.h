@@ -15,10 +15,10 @@ struct PlantedBugs {
     bool ack_before_write = false; ///< a follower acknowledges what its disk has not reported as durable
     bool drop_rotten = false;      ///< recovery takes rot for a torn tail: what follows was never acknowledged
     bool stale_members = false;    ///< who lost a membership to rot counts its members by the one before
-    bool endless_excuses = false; ///< each late tick puts off the election, not only the first of a silence
-    bool impatient = false;    ///< each attempt at an election gets as little time as the first
-    bool half_links = false;   ///< a replica writes to a peer before that has connected its end
-    bool trust_canary = false; ///< an entry is whole when its last byte is there, whatever its checksum
+    bool endless_excuses = false;  ///< each late tick puts off the election, not only the first of a silence
+    bool impatient = false;        ///< each attempt at an election gets as little time as the first
+    bool half_links = false;       ///< a replica writes to a peer before that has connected its end
+    bool trust_canary = false;     ///< an entry is whole when its last byte is there, whatever its checksum
 };
 
 inline PlantedBugs planted_bugs;

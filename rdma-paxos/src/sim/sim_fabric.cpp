@@ -279,7 +279,7 @@ void SimFabric::land(End& own, ReplicaId peer, Link link, SimFabric& other) {
         return fail(own, peer, link);
     if (work.is_read) {
         work.fetched.assign(region.begin() + static_cast<std::ptrdiff_t>(work.offset),
-                          region.begin() + static_cast<std::ptrdiff_t>(work.offset + work.size));
+                            region.begin() + static_cast<std::ptrdiff_t>(work.offset + work.size));
         work.landed = work.size;
     } else {
         std::size_t length = std::min(work.size - work.landed, options.packet_bytes);
