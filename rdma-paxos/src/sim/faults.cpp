@@ -332,7 +332,7 @@ void Faults::stop(std::size_t number) {
     case FaultKind::fail_disk:
         if (chosen->disk()) {
             chosen->disk()->fail_writes(false);
-            if (chosen->replica() && chosen->replica()->failure())
+            if (chosen->replica() && chosen->disk()->failed())
                 crash(*chosen, 10ms); // there is space again: its replica is started anew
         }
         break;
@@ -448,7 +448,7 @@ void Faults::heal() {
             continue;
         each->disk()->fail_writes(false);
         each->disk()->set_slowness(1);
-        if (each->replica() && each->replica()->failure())
+        if (each->replica() && each->disk()->failed())
             each->crash();
         if (each->crashed())
             come_back(*each);

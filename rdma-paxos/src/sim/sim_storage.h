@@ -37,8 +37,10 @@ class SimDisk final : private EventHandler {
     // Faults.
     void set_slowness(std::uint64_t factor) { slowness_ = factor; }
     void fail_writes(bool fail) { fails_ = fail; } ///< full, or gone
-    void lose_next_write() { lose_next_ = true; }  ///< reported as durable, yet not there
-    bool rot(Random& random);                      ///< of something that is stored; false: there is nothing
+    /// A write has failed, whether its replica has looked since or not: it is good for nothing until opened anew.
+    bool failed() const { return failure_.has_value(); }
+    void lose_next_write() { lose_next_ = true; } ///< reported as durable, yet not there
+    bool rot(Random& random);                     ///< of something that is stored; false: there is nothing
 
   private:
     friend class SimStorage;
