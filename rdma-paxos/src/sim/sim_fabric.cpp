@@ -320,7 +320,7 @@ void SimFabric::finish(End& own, ReplicaId peer, Link link) {
 }
 
 // Without an acknowledgement a queue pair sends everything once more, from what lies in its memory now.
-void SimFabric::send_again(const End& own, ReplicaId peer, Link link) {
+void SimFabric::send_again(End& own, ReplicaId peer, Link link) {
     SimFabric* other = network_.fabric_of(peer);
     const Work& work = own.works.first();
     if (!work.is_read && other && network_.reachable(self_, peer) &&

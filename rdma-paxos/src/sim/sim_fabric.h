@@ -62,7 +62,6 @@ class SimFabric final : public Fabric, private EventHandler {
         bool none() const { return first_ == end_; }
         bool all_landed() const { return landed_ == end_; }
         Work& first() { return at(first_); }
-        const Work& first() const { return slots_[first_ % slots_.size()]; }
         Work& to_land() { return at(landed_); }
         Work& next_sent(); ///< a WRITE; see Acknowledgement::sent
         Work& add();
@@ -110,7 +109,7 @@ class SimFabric final : public Fabric, private EventHandler {
     void move_on(End& own, ReplicaId peer, Link link);
     void land(End& own, ReplicaId peer, Link link, SimFabric& other);
     void finish(End& own, ReplicaId peer, Link link);
-    void send_again(const End& own, ReplicaId peer, Link link);
+    void send_again(End& own, ReplicaId peer, Link link);
     void let_slip_in(ReplicaId peer, Link link);
     void leave_straggler(End& own, ReplicaId peer, Link link);
     void arrive(const Straggler& late);
