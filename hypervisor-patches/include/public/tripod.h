@@ -19,7 +19,7 @@
 #include <stdint.h>
 #endif
 
-#define TRIPOD_INTERFACE_VERSION 1u
+#define TRIPOD_INTERFACE_VERSION 2u
 
 /* ---------------------------------------------------------------- 1. the domctl */
 
@@ -37,11 +37,11 @@ enum tripod_op {
 
 enum tripod_mode {
     TRIPOD_MODE_off    = 0, /* nothing is intercepted */
-    TRIPOD_MODE_record = 1, /* calls run in the guest kernel and are logged; outputs obey the output rule */
+    TRIPOD_MODE_record = 1, /* calls run in the guest kernel and are logged; outputs wait while the gate has no room */
     TRIPOD_MODE_replay = 2, /* calls are answered from the replay ring */
     TRIPOD_MODE_hold   = 3, /* every intercepted call waits */
     TRIPOD_MODE_live   = 4, /* as off, but reached from replay: clocks do not run backwards */
-    TRIPOD_MODE_trace  = 5, /* as record, without the output rule: nothing ever waits for a commit */
+    TRIPOD_MODE_trace  = 5, /* as record, but there is no gate: nothing waits for its room */
 };
 
 /*
@@ -74,7 +74,8 @@ struct tripod_profile {
     uint16_t sk_num;                /* struct sock: __u16  __sk_common.skc_num (host order) */
     uint16_t sk_v6_daddr;           /* struct sock: struct in6_addr __sk_common.skc_v6_daddr, 0 without IPv6 */
     uint16_t sk_v6_rcv_saddr;       /* struct sock: struct in6_addr __sk_common.skc_v6_rcv_saddr */
-    uint16_t pad[3];                /* zero */
+    uint16_t task_state;            /* struct task_struct: unsigned int __state (0: runnable) */
+    uint16_t pad[2];                /* zero */
 };
 
 enum tripod_reason {
@@ -86,9 +87,11 @@ enum tripod_reason {
     TRIPOD_REASON_result     = 5,   /* a call that runs on both sides returned something else */
     TRIPOD_REASON_record     = 6,   /* the record itself is malformed or does not fit the call */
     TRIPOD_REASON_guest      = 7,   /* the guest did what cannot be recorded: `found` says what (TRIPOD_GUEST_*) */
+    TRIPOD_REASON_socket     = 8,   /* an announced socket with another peer: expected/found are remote ports */
+    TRIPOD_REASON_capacity   = 9,   /* a call with room for fewer bytes than the log delivers: expected/found are bytes */
 };
 
-#define TRIPOD_GUEST_compat_call   1    /* a 32-bit system call by a followed process */
+#define TRIPOD_GUEST_compat_call   1    /* a 32-bit or x32 system call by a process with network sockets */
 #define TRIPOD_GUEST_too_large     2    /* a vector read or message of more than TRIPOD_PAYLOAD_MAX bytes */
 #define TRIPOD_GUEST_bad_buffer    3    /* a buffer that the kernel could use and Xen cannot */
 #define TRIPOD_GUEST_too_many      4    /* more threads in logged calls, or followed processes, than Xen has room for */
@@ -101,6 +104,13 @@ struct tripod_divergence {
     uint32_t tid;
     uint16_t nr;                    /* the syscall that was made */
     uint16_t pad[3];
+};
+
+/* Whether a domain can still run. */
+enum tripod_life {
+    TRIPOD_LIFE_running  = 0,
+    TRIPOD_LIFE_shutdown = 1,       /* it has shut down, rebooted, crashed or is suspended */
+    TRIPOD_LIFE_dying    = 2,       /* it is being destroyed */
 };
 
 struct xen_domctl_tripod {
@@ -123,6 +133,8 @@ struct xen_domctl_tripod {
             uint64_t now_ns;        /* OUT: Xen system time */
             uint64_t calls;         /* OUT: intercepted calls since enable */
             struct tripod_divergence divergence;
+            uint32_t life;          /* OUT: enum tripod_life */
+            uint32_t pad;
         } status;
         uint64_t raw[14];
     } u;
@@ -139,11 +151,16 @@ struct xen_domctl_tripod {
 #define TRIPOD_CONTROL_MAGIC 0x31504954u /* "TIP1" */
 
 /* bits of tripod_control.waits: why threads wait. dom0 kicks the event channel when it changed what they wait for. */
-#define TRIPOD_WAIT_commit (1u << 0)    /* an output for commit_seq or the lease */
+#define TRIPOD_WAIT_gate   (1u << 0)    /* an output for room in the gate (gate_full) */
 #define TRIPOD_WAIT_space  (1u << 1)    /* room in the record ring */
 #define TRIPOD_WAIT_replay (1u << 2)    /* the next record of the replay ring */
 
 /*
+ * The gate in dom0 holds each frame of the guest until all records that could have influenced it are committed. To know
+ * which, dom0 looks after it has seen the frame, in this order: unfit, exposed, record_seq (each with acquire). If `unfit`
+ * is set, the guest's inputs are no longer logged, and the frame may not leave at all. If `exposed` is 0, the frame
+ * depends on no record but those before record_seq. Otherwise dom0 looks again later.
+ *
  * Positions (`*_prod`, `*_cons`) are byte counts that only grow; position modulo ring size is the offset. The
  * producer writes records first, then its position; a reader reads the position first (release/acquire).
  */
@@ -158,14 +175,14 @@ struct tripod_control {
     uint64_t replay_seq;            /* number of the next record to apply */
     uint32_t waits;                 /* TRIPOD_WAIT_* */
     uint32_t unfit;                 /* enum tripod_reason; see TRIPOD_OP_status for the rest */
-    uint64_t pad2[3];
+    uint32_t exposed;               /* inputs that are not logged yet, but whose bytes other threads may see already */
+    uint32_t pad2[5];
     /* line 2: dom0 writes */
     uint64_t record_cons;           /* record ring: up to here taken */
-    uint64_t commit_seq;            /* every record with a smaller number is committed */
-    uint64_t lease_deadline_ns;     /* outputs pass only before this time */
     uint64_t replay_prod;           /* end of the replay ring's content */
     uint64_t notify_seq;            /* Xen kicks dom0 when record_seq reaches this, and whenever a thread starts to wait */
-    uint64_t pad3[3];
+    uint32_t gate_full;             /* not 0: outputs wait, the gate holds as much as it may */
+    uint32_t pad3[9];
 };
 
 /* ---------------------------------------------------------------- 3. records */
