@@ -15,12 +15,14 @@ $(eval $(call cxx_library,tripod-xen-rings,$(wildcard dom0-daemon/src/xen/*_ring
 $(eval $(call cxx_library,tripod-xen,$(filter-out %_ring.cpp,$(wildcard dom0-daemon/src/xen/*.cpp))))
 $(BUILD)/obj/dom0-daemon/src/xen/%.o: CXXFLAGS += -std=gnu++20
 $(BUILD)/obj/dom0-daemon/src/xen/%.o: CPPFLAGS += -D__XEN_TOOLS__
+$(eval $(call cxx_library,tripod-gate,$(wildcard dom0-daemon/src/gate/*.cpp)))
 $(eval $(call cxx_library,tripod-replicate,$(wildcard dom0-daemon/src/replicate/*.cpp)))
 $(eval $(call cxx_library,tripod-peer,$(wildcard dom0-daemon/src/peer/*.cpp)))
 $(eval $(call cxx_library,tripod-core,$(filter-out %/daemon/main.cpp,$(wildcard $(addprefix dom0-daemon/src/,group/*.cpp vm/*.cpp \
     protect/*.cpp failover/*.cpp daemon/*.cpp)))))
-TRIPODD_LIBRARIES := tripod-core tripod-peer tripod-replicate tripod-xen tripod-xen-rings tripod-net tripod-front tripod-record \
+TRIPODD_LIBRARIES := tripod-core tripod-peer tripod-replicate tripod-gate tripod-xen tripod-xen-rings tripod-net tripod-front tripod-record \
     tripod-wire guest-profile rdma-paxos
 TRIPODD_LDLIBS := -lxenlight -lxlutil -lxencall -lxenforeignmemory -lxenevtchn -lxentoollog -llz4 -lxxhash $(TRIPOD_NET_LDLIBS) \
+    -lnetfilter_queue -lmnl -lnftables \
     $(PROFILE_LDLIBS) $(PAXOS_LIBS) -lpthread
 $(eval $(call cxx_program,tripodd,dom0-daemon/src/daemon/main.cpp,$(TRIPODD_LIBRARIES),$(TRIPODD_LDLIBS)))

@@ -125,6 +125,14 @@ struct Reader {
         return std::nullopt;
     }
 
+    Fault gate_frames() {
+        std::uint64_t n = 0;
+        if (Fault fault = number("gate_frames", 64, 32768, n))
+            return fault;
+        out.gate_frames = static_cast<std::uint32_t>(n);
+        return std::nullopt;
+    }
+
     Fault log_level() {
         std::string value;
         if (Fault fault = text("log_level", value))
@@ -156,6 +164,7 @@ const std::vector<Key>& keys() {
         {"connect_timeout_ms", [](Reader& r) { return r.duration("connect_timeout_ms", r.out.connect_timeout); }},
         {"ring_pages", [](Reader& r) { return r.ring_pages(); }},
         {"log_mbytes", [](Reader& r) { return r.log_mbytes(); }},
+        {"gate_frames", [](Reader& r) { return r.gate_frames(); }},
         {"isolated_bridge", [](Reader& r) { return r.text("isolated_bridge", r.out.isolated_bridge); }},
         {"socket", [](Reader& r) { return r.absolute_path("socket", r.out.socket_path); }},
         {"state_dir", [](Reader& r) { return r.absolute_path("state_dir", r.out.state_dir); }},

@@ -29,6 +29,7 @@ struct Config {
     std::chrono::milliseconds connect_timeout{5000};
     std::uint32_t ring_pages = 1024;     // each of the two rings; a power of two, 16..4096
     std::uint64_t log_bytes = 32u << 20; // of each group's log in RDMA memory, a power of two
+    std::uint32_t gate_frames = 8192;    // frames of a VM that are held before its outputs wait
     std::string isolated_bridge = "tripod-iso";
     std::string socket_path = "/run/tripod/tripodd.sock";
     std::string state_dir = "/var/lib/tripod";

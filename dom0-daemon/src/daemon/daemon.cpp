@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
+#include <set>
 #include <thread>
 
 #include "base/log.h"
 #include "daemon/plain_trace.h"
-#include "net/links.h"
+#include "gate/exit_rules.h"
 #include "peer/connection.h"
 #include "protect/backup_link.h"
 #include "protect/protector.h"
@@ -76,7 +77,13 @@ Result<std::shared_ptr<vm::ReplicaVm>> Daemon::find(const std::string& vm) {
 }
 
 Result<VmStatus> Daemon::protect(const ProtectRequest& request, Progress& progress) {
-    if (const auto replica = registry_.find(request.vm))
+    auto replica = registry_.find(request.vm);
+    if (const auto ended = std::dynamic_pointer_cast<vm::PrimaryVm>(replica); ended && ended->ended_by_itself()) {
+        ended->acknowledge_end();
+        registry_.remove(ended);
+        replica = nullptr;
+    }
+    if (replica)
         return fail(ErrorCode::already_protected, replica->name() + " is protected already", "see \"tripod list\"");
     protect::Registry registry{
         [this](const std::shared_ptr<vm::PrimaryVm>& vm) {
@@ -100,7 +107,9 @@ Result<void> Daemon::unprotect(const std::string& name, Progress& progress) {
     if (!busy)
         return busy.error();
     if (const auto primary = std::dynamic_pointer_cast<vm::PrimaryVm>(*found)) {
-        if (auto done = primary->dissolve(progress); !done)
+        if (primary->ended_by_itself())
+            primary->acknowledge_end();
+        else if (auto done = primary->dissolve(progress); !done)
             return done;
         registry_.remove(primary);
         return {};
@@ -265,8 +274,12 @@ void Daemon::settle_leftover(DomId domid, const peer::Whereabouts& vm) {
             return;
         if (!runs_elsewhere(vm))
             continue;
-        if (auto gone = (*toolstack)->destroy(domid); !gone)
+        if (auto gone = (*toolstack)->destroy(domid); !gone) {
             log::error("{}", gone.error().what);
+            continue;
+        }
+        if (auto freed = context_.free_exit(domid); !freed)
+            log::error("{}", freed.error().message);
         context_.events.add(vm.vm, "superseded");
         return;
     }
@@ -276,6 +289,17 @@ void Daemon::clean_up_leftovers() {
     auto toolstack = context_.open_toolstack();
     if (!toolstack)
         return;
+    std::set<DomId> shut;
+    if (const auto domains = gate::shut_exits())
+        shut.insert(domains->begin(), domains->end());
+    else
+        log::warning("no protection on this host: {}", domains.error().message);
+    for (const auto domid : shut)
+        if (!(*toolstack)->exists(domid))
+            if (auto freed = context_.free_exit(domid); !freed)
+                log::error("{}", freed.error().message);
+    // A guest that did what cannot be logged is in mode off, and mute: nobody has decided yet that it may speak.
+    const auto shut_in = [&](DomId domid) { return shut.contains(domid); };
     auto domctl = context_.open_domctl();
     for (const auto domid : (*toolstack)->domains()) {
         if (domid == DomId{})
@@ -294,21 +318,19 @@ void Daemon::clean_up_leftovers() {
             log::warning("{} was being traced by a daemon that is gone: it runs on untraced", name);
             if (auto done = (*domctl)->disable(domid); !done)
                 log::error("{}", done.error().what);
-        } else if (status->mode == TRIPOD_MODE_record || status->mode == TRIPOD_MODE_hold) {
+        } else if (status->mode == TRIPOD_MODE_record || status->mode == TRIPOD_MODE_hold ||
+                   (status->mode == TRIPOD_MODE_off && shut_in(domid))) {
             // A backup may have taken it over, or may yet: letting it run on could make two of it.
             log::error(
                 "{} was protected by a daemon that ended without notice: it waits here until another host says "
                 "that it runs there, and is destroyed then; or until you destroy it",
                 name);
+            // It stands already, unless somebody took it away.
+            if (auto closed = context_.shut_exit(domid); !closed)
+                log::error("{}: {}", name, closed.error().message);
             const auto config = (*toolstack)->config(domid);
             if (!config)
                 continue;
-            // Xen holds its processes' outputs back; what its kernel sends by itself ends here.
-            for (const auto& vif : config->vifs)
-                if (auto moved = net::move_to_bridge(xen::Vif::device_name(domid, vif.devid),
-                                                     context_.config.isolated_bridge);
-                    !moved)
-                    log::error("{}: {}", name, moved.error().message);
             context_.tasks.start("left:" + name, [this, domid, vm = peer::Whereabouts{name, config->uuid}] {
                 settle_leftover(domid, vm);
             });

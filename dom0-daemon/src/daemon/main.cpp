@@ -17,6 +17,8 @@
 #include "config/config.h"
 #include "control/server.h"
 #include "daemon/daemon.h"
+#include "gate/exit_rules.h"
+#include "gate/nfqueue_gate.h"
 #include "net/links.h"
 #include "peer/server.h"
 
@@ -41,6 +43,10 @@ Result<std::unique_ptr<xen::Domctl>> open_domctl() {
     if (!domctl)
         return fail(ErrorCode::host_unfit, domctl.error().what);
     return std::move(*domctl);
+}
+
+Result<std::unique_ptr<gate::Gate>> open_gate(DomId domain) {
+    return gate::open_nfqueue_gate(gate::queue_of(domain));
 }
 
 // What this host has. Without a patched Xen or RDMA the daemon runs all the same, and says so when asked.
@@ -78,7 +84,8 @@ int serve(const Config& config, const rdma_paxos::ClusterKey& key) {
 
     Events events;
     vm::Tasks tasks;
-    vm::Context context{config, events, tasks, key, random_instance(), {}, {}, {}, open_toolstack, open_domctl};
+    vm::Context context{config, events, tasks, key, random_instance(), {}, {}, {}, open_toolstack, open_domctl,
+                        open_gate, gate::shut_exit, gate::free_exit};
     look_around(context);
     daemon::Daemon daemon(context);
     if (context.xen_interface_version)

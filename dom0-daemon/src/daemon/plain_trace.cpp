@@ -43,6 +43,11 @@ Result<void> trace_unprotected(vm::Context& context, const std::string& vm, Trac
     auto xen = vm::XenSide::enable(context, *domid, *profile, context.config.ring_pages);
     if (!xen)
         return tl::unexpected(xen.error());
+    // However it ends: the guest runs on.
+    const struct End {
+        vm::XenSide& xen;
+        ~End() { [[maybe_unused]] const auto ignored = xen.disable(); }
+    } end{**xen};
     const auto status = (*xen)->status();
     if (!status)
         return tl::unexpected(status.error());

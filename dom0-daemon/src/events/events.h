@@ -35,6 +35,8 @@ inline constexpr std::string_view drained = "drained";   // every committed reco
 inline constexpr std::string_view live = "live";         // the VM runs on by itself here
 inline constexpr std::string_view network_moved =
     "network_moved";                                 // its vif is on the real bridge, address announced
+inline constexpr std::string_view broken =
+    "broken"; // protection is lost by what happened here; nothing leaves until the group has decided; detail: what
 inline constexpr std::string_view failed = "failed"; // an operation was given up; detail: why
 } // namespace event
 

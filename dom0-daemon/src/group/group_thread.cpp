@@ -88,6 +88,7 @@ void GroupThread::run(const std::function<void(rdma_paxos::Replica*)>& work) {
                 work(replica_.get());
                 done.set_value();
             });
+            commanded_ = true;
         } else {
             work(nullptr);
             return;
@@ -98,10 +99,13 @@ void GroupThread::run(const std::function<void(rdma_paxos::Replica*)>& work) {
 }
 
 void GroupThread::run_commands() {
+    if (!commanded_)
+        return;
     std::deque<std::function<void()>> commands;
     {
         const std::lock_guard lock(mutex_);
         commands.swap(commands_);
+        commanded_ = false;
     }
     for (const auto& command : commands)
         command();
@@ -133,6 +137,7 @@ void GroupThread::cut_links() {
 
 void GroupThread::loop() {
     const auto log = replicate::make_log(*replica_);
+    const std::vector<int> fabric_fds = fabric_->event_fds(); // they stay the same
     std::vector<pollfd> fds;
     bool kicked = true, completed = true;
     while (!stopping_) {
@@ -168,10 +173,10 @@ void GroupThread::loop() {
 
         fds.clear();
         fds.push_back({wake_fd_.get(), POLLIN, 0});
-        if (channel_ != nullptr)
-            fds.push_back({channel_->fd(), POLLIN, 0});
-        const size_t fabric_begin = fds.size();
-        for (int fd : fabric_->event_fds())
+        fds.push_back({gate_ != nullptr ? gate_->fd() : -1, POLLIN, 0});
+        fds.push_back({channel_ != nullptr ? channel_->fd() : -1, POLLIN, 0});
+        constexpr size_t gate_at = 1, channel_at = 2, fabric_begin = 3;
+        for (const int fd : fabric_fds)
             fds.push_back({fd, POLLIN, 0});
         const size_t hub_begin = fds.size();
         for (int fd : hub_->fds())
@@ -187,11 +192,13 @@ void GroupThread::loop() {
                                fds.begin() + static_cast<ptrdiff_t>(end),
                                [](const pollfd& fd) { return fd.revents != 0; });
         };
-        if (any(0, 1)) {
+        if (any(0, gate_at)) {
             eventfd_t count = 0;
             [[maybe_unused]] const int ignored = eventfd_read(wake_fd_.get(), &count);
         }
-        kicked = any(1, fabric_begin);
+        if (any(gate_at, channel_at))
+            frames_arrived_();
+        kicked = any(channel_at, fabric_begin);
         completed = any(fabric_begin, hub_begin);
         if (any(hub_begin, fds.size()))
             rendezvous_->notice();

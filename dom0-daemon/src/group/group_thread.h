@@ -23,6 +23,7 @@
 
 #include "base/error.h"
 #include "base/unique_fd.h"
+#include "gate/gate.h"
 #include "group/fabric_factory.h"
 #include "group/paced_rendezvous.h"
 #include "group/rejection_notes.h"
@@ -63,6 +64,11 @@ class GroupThread {
 
     // Wakes the thread whenever the channel does. On the thread (through run), or before start().
     void watch_channel(xen::EventChannel* channel) { channel_ = channel; }
+    // Calls `arrived` before the next step whenever the gate has frames. The same.
+    void watch_gate(gate::Gate* gate, std::function<void()> arrived) {
+        gate_ = gate;
+        frames_arrived_ = std::move(arrived);
+    }
 
     // Leaves the group: ends and joins the thread, destroys the replica. Idempotent. The pump may be used by the
     // caller afterwards. Never from the thread itself.
@@ -86,6 +92,8 @@ class GroupThread {
     std::unique_ptr<rdma_paxos::Waiter> waiter_;
     replicate::Pump* pump_ = nullptr;
     xen::EventChannel* channel_ = nullptr;
+    gate::Gate* gate_ = nullptr;
+    std::function<void()> frames_arrived_;
     Watch watch_;
     UniqueFd wake_fd_;
     std::thread thread_;
@@ -93,6 +101,7 @@ class GroupThread {
     std::atomic<bool> running_ = false;
     std::mutex mutex_;
     std::deque<std::function<void()>> commands_;
+    std::atomic<bool> commanded_ = false; // there may be some
 };
 
 using rdma_paxos::monotonic_now;

@@ -131,7 +131,7 @@ class Protector {
 
     Result<void> make_vm() {
         key_ = random_key();
-        vm_ = std::make_shared<vm::PrimaryVm>(context_, config_, domid_, key_, bridges_);
+        vm_ = std::make_shared<vm::PrimaryVm>(context_, config_, domid_, key_);
         if (auto opened = vm_->open_group(context_.config.listen_address); !opened)
             return opened;
         if (auto admitted = registry_.admit(vm_); !admitted)

@@ -24,13 +24,17 @@ struct Header {
 };
 static_assert(sizeof(Header) == entry_header_bytes);
 
-void put_header(std::vector<std::byte>& bytes, EntryKind kind, uint64_t first_seq, uint32_t count) {
+void put_header(std::span<std::byte> bytes, EntryKind kind, uint64_t first_seq, uint32_t count) {
     const Header header = {entry_magic, entry_version, static_cast<uint16_t>(kind),
                            first_seq,   count,         static_cast<uint32_t>(bytes.size() - entry_header_bytes)};
     std::memcpy(bytes.data(), &header, sizeof header);
 }
 
 } // namespace
+
+void put_records_header(std::span<std::byte> entry, uint64_t first_seq, uint32_t count) {
+    put_header(entry, EntryKind::records, first_seq, count);
+}
 
 void EntryBuilder::clear() {
     bytes_.resize(entry_header_bytes);
@@ -63,7 +67,7 @@ std::vector<std::byte> encode_dissolved() {
     return bytes;
 }
 
-tl::expected<EntryView, std::string> decode_entry(std::span<const std::byte> bytes) {
+tl::expected<EntryView, std::string> decode_header(std::span<const std::byte> bytes) {
     if (bytes.size() < entry_header_bytes)
         return tl::unexpected("log entry of " + std::to_string(bytes.size()) + " bytes");
     Header header;
@@ -83,6 +87,14 @@ tl::expected<EntryView, std::string> decode_entry(std::span<const std::byte> byt
     }
     if (view.kind != EntryKind::records)
         return tl::unexpected("log entry of unknown kind " + std::to_string(header.kind));
+    return view;
+}
+
+tl::expected<EntryView, std::string> decode_entry(std::span<const std::byte> bytes) {
+    const auto decoded = decode_header(bytes);
+    if (!decoded || decoded->kind != EntryKind::records)
+        return decoded;
+    const EntryView& view = *decoded;
     record::RecordReader reader(view.records);
     uint32_t count = 0;
     while (true) {

@@ -33,6 +33,10 @@ enum class EntryKind : uint16_t {
 
 inline constexpr size_t entry_header_bytes = 24;
 
+// Writes the header of an entry of records to the front of `entry`, behind which `count` records from `first_seq` on
+// fill the rest.
+void put_records_header(std::span<std::byte> entry, uint64_t first_seq, uint32_t count);
+
 // Collects records into one entry. Reusable; keeps its memory.
 class EntryBuilder {
   public:
@@ -62,6 +66,9 @@ struct EntryView {
     uint32_t count = 0;
     std::span<const std::byte> records;
 };
+
+// Checks the header alone: for who wrote the entry, or goes through its records anyway.
+tl::expected<EntryView, std::string> decode_header(std::span<const std::byte> bytes);
 
 // Checks the header and that `count` records with consecutive numbers fill the entry. The error is for people.
 tl::expected<EntryView, std::string> decode_entry(std::span<const std::byte> bytes);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replicate/primary_pump.h"
 
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "record/record_view.h"
 
@@ -12,123 +14,176 @@ namespace {
 uint64_t load(uint64_t& field) {
     return std::atomic_ref(field).load(std::memory_order_acquire);
 }
-void store(uint64_t& field, uint64_t value) {
+uint32_t load(uint32_t& field) {
+    return std::atomic_ref(field).load(std::memory_order_acquire);
+}
+template <typename Integer>
+void store(Integer& field, Integer value) {
     std::atomic_ref(field).store(value, std::memory_order_release);
+}
+
+uint64_t seq_of(std::span<const std::byte> record) {
+    uint64_t seq = 0;
+    std::memcpy(&seq, record.data() + offsetof(tripod_record, seq), sizeof seq);
+    return seq;
 }
 
 } // namespace
 
-PrimaryPump::PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& channel, const XenClock& clock)
-    : control_(*memory.control), channel_(channel), clock_(clock), ring_(*memory.control, memory.record),
-      next_seq_(memory.control->commit_seq), commit_seq_(memory.control->commit_seq) {}
+PrimaryPump::PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& channel, gate::Gate& gate,
+                         uint64_t frames_max)
+    : control_(*memory.control), channel_(channel), gate_(gate), frames_max_(frames_max),
+      ring_(*memory.control, memory.record), next_seq_(memory.control->record_seq), commit_seq_(next_seq_) {}
 
 void PrimaryPump::step(Log& log, Nanoseconds now) {
-    if (broken_ || closed())
-        return;
-    if (!log.leading()) {
-        // The lease runs out by itself; records stay in the ring until somebody leads.
-        led_ = proposed_handover_ = false;
-        return;
-    }
-    if (proposed_handover_)
-        return;
-    if (!led_) {
-        if (!propose_again(log))
-            return;
-        led_ = true;
-    }
-    publish_lease(log, now);
-    // Tell Xen when to wake us before looking: a record that comes in between is either seen or announced.
-    const bool drained = drain(log);
-    flowing_ = drained;
-    store(control_.notify_seq, load(control_.record_seq) + (drained ? notify_records : 1));
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!blocked_ && ring_.pending())
-        drain(log);
-    if (handing_to_ && !broken_ && !blocked_)
-        proposed_handover_ = log.propose(encode_promoted(*handing_to_)) == Log::Proposed::yes;
+    take_frames(now);
+    if (!broken_ && !closed())
+        move_records(log, now);
+    let_frames_go(log, now);
     wake_waiters(now);
 }
 
-Nanoseconds PrimaryPump::next_deadline(Nanoseconds now) const {
-    if (broken_ || closed() || !led_)
-        return Nanoseconds::max();
-    if (flowing_ || blocked_)
-        return now + drain_interval;
-    if (control_.waits != 0)
-        return now + rekick_interval;
-    return Nanoseconds::max();
+uint32_t PrimaryPump::unfit() const {
+    return load(control_.unfit);
 }
 
-// A leadership lost and won again may have cost entries that were proposed and not committed. Everything committed
-// is applied here by now, so what is missing is known exactly.
-bool PrimaryPump::propose_again(Log& log) {
-    while (!uncommitted_.empty() && uncommitted_.front().first_seq < commit_seq_)
-        uncommitted_.pop_front();
-    for (const auto& lost : uncommitted_)
-        // A backup skips what it has already, so proposing some of them twice after "full" is harmless.
-        if (log.propose(lost.entry) != Log::Proposed::yes)
-            return false;
-    return true;
+// The order of the looks is the rule's heart: first at the frames, then at whether all that could have influenced them
+// is being logged, then at whether all of that is numbered, then at the last number. See public/tripod.h.
+void PrimaryPump::take_frames(Nanoseconds now) {
+    if (frames_arrived_) {
+        frames_arrived_ = false;
+        marks_.seen(gate_.collect(), now);
+    }
+    if (guarded_ && marks_.unmarked() && unfit() == 0 && load(control_.exposed) == 0)
+        marks_.mark(load(control_.record_seq));
 }
 
-// True if at least one record was taken.
-bool PrimaryPump::drain(Log& log) {
+void PrimaryPump::move_records(Log& log, Nanoseconds now) {
+    if (!log.leading()) {
+        // Records stay in the ring, and frames in the gate, until somebody leads.
+        led_ = proposed_end_ = false;
+        return;
+    }
+    if (!led_) {
+        // A leadership that was lost and won again may have cost entries that were on their way. Everything committed
+        // is applied here by now, so what is missing is known exactly: all that the ring still holds.
+        forget_sent();
+        led_ = true;
+    }
+    if (proposed_end_)
+        return;
+    if (records_due(now)) {
+        // Tell Xen when to wake us before looking: a record that comes in between is either seen or announced.
+        const uint64_t before = next_seq_;
+        drain(log);
+        const bool flowing = next_seq_ != before || blocked_ || ring_.pending();
+        drain_at_ = flowing ? std::optional(now + drain_interval) : std::nullopt;
+        store(control_.notify_seq, load(control_.record_seq) + (flowing ? notify_records : 1));
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        if (!flowing && ring_.pending())
+            drain_at_ = now + drain_interval;
+    } else if (!drain_at_ && ring_.pending()) {
+        // The first one after a while. Nobody waits for it, and others may follow.
+        drain_at_ = now + drain_interval;
+        store(control_.notify_seq, load(control_.record_seq) + notify_records);
+    }
+    if ((handing_to_ || dissolving_) && !broken_ && !blocked_ && !ring_.pending())
+        propose_end(log);
+}
+
+bool PrimaryPump::records_due(Nanoseconds now) const {
+    return marks_.wanted() > next_seq_ || handing_to_ || dissolving_ || blocked_ || !drain_at_ || now >= *drain_at_ ||
+           load(control_.waits) != 0;
+}
+
+void PrimaryPump::forget_sent() {
+    sent_begin_ = sent_end_;
+    ring_.rewind();
+    next_seq_ = commit_seq_;
+}
+
+void PrimaryPump::drain(Log& log) {
     blocked_ = false;
-    bool any = false;
-    while (true) {
+    while (sent_end_ - sent_begin_ < in_flight_max && propose_batch(log)) {
+    }
+}
+
+// True if there may be more to propose.
+bool PrimaryPump::propose_batch(Log& log) {
+    const uint64_t begin = ring_.position(), first_seq = next_seq_;
+    const auto put_back = [&] {
+        ring_.rewind_to(begin);
+        next_seq_ = first_seq;
+    };
+    // Records lie one behind the other, but for one place: the ring's end.
+    std::array<std::span<const std::byte>, 2> pieces;
+    size_t bytes = 0, piece = 0;
+    while (bytes < entry_bytes_full) {
+        const uint64_t before = ring_.position();
         const auto [status, record] = ring_.next();
-        if (status == xen::RecordRing::Status::corrupt) {
-            broken_ = "the record ring is corrupt";
-            return any;
-        }
         if (status == xen::RecordRing::Status::empty)
             break;
-        const auto view = record::RecordView::parse(record);
-        if (!view || view->header().seq != next_seq_) {
-            broken_ = view ? "the record ring jumps from " + std::to_string(next_seq_) + " to " +
-                                 std::to_string(view->header().seq)
-                           : "the record ring holds a bad record: " + view.error().message;
-            return any;
+        if (status == xen::RecordRing::Status::corrupt) {
+            broken_ = "the record ring is corrupt";
+            put_back();
+            return false;
         }
-        batch_.add(next_seq_, record);
+        if (const uint64_t seq = seq_of(record); seq != next_seq_) {
+            broken_ = "the record ring jumps from " + std::to_string(next_seq_) + " to " + std::to_string(seq);
+            put_back();
+            return false;
+        }
+        auto& here = pieces[piece];
+        if (here.empty())
+            here = record;
+        else if (here.data() + here.size() == record.data())
+            here = {here.data(), here.size() + record.size()};
+        else if (piece == 0)
+            pieces[++piece] = record;
+        else {
+            ring_.rewind_to(before); // all around the ring
+            break;
+        }
+        bytes += record.size();
         ++next_seq_;
-        if (batch_.size() >= entry_bytes_full && !propose_batch(log))
-            return any;
-        any = true;
     }
-    if (!batch_.empty() && !propose_batch(log))
-        return any;
-    return any;
-}
-
-bool PrimaryPump::propose_batch(Log& log) {
-    const auto entry = batch_.finish();
-    const uint64_t first_seq = next_seq_ - batch_.count();
-    if (log.propose(entry) != Log::Proposed::yes) {
-        ring_.rewind();
-        next_seq_ = first_seq;
-        batch_.clear();
+    if (bytes == 0)
+        return false;
+    const auto entry = log.reserve(entry_header_bytes + bytes);
+    if (entry.empty()) {
+        put_back();
         blocked_ = true;
         return false;
     }
-    record::RecordReader reader(entry.subspan(entry_header_bytes));
-    for (auto next = reader.next(); next && *next; next = reader.next()) {
-        connections_.apply(**next);
-        if (tap_)
+    put_records_header(entry, first_seq, static_cast<uint32_t>(next_seq_ - first_seq));
+    std::byte* to = entry.data() + entry_header_bytes;
+    for (const auto& part : pieces) {
+        std::memcpy(to, part.data(), part.size());
+        to += part.size();
+    }
+    if (log.propose_reserved() != Log::Proposed::yes) {
+        put_back();
+        blocked_ = true;
+        return false;
+    }
+    if (tap_) {
+        record::RecordReader reader(entry.subspan(entry_header_bytes));
+        for (auto next = reader.next(); next && *next; next = reader.next())
             tap_((*next)->bytes());
     }
-    counters_.records += batch_.count();
+    counters_.records += next_seq_ - first_seq;
     counters_.bytes += entry.size();
-    uncommitted_.push_back({first_seq, {entry.begin(), entry.end()}});
-    batch_.clear();
-    ring_.release();
-    made_room_ = true;
+    sent_[sent_end_++ % in_flight_max] = {next_seq_, ring_.position()};
     return true;
 }
 
+void PrimaryPump::propose_end(Log& log) {
+    const auto word = dissolving_ ? encode_dissolved() : encode_promoted(*handing_to_);
+    proposed_end_ = log.propose(word) == Log::Proposed::yes;
+}
+
 bool PrimaryPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxos::Bytes body) {
-    const auto entry = decode_entry(body);
+    const auto entry = decode_header(body);
     if (!entry) {
         broken_ = entry.error();
         return true;
@@ -140,46 +195,57 @@ bool PrimaryPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxo
     }
     if (closed())
         return true;
-    const uint64_t end = entry->first_seq + entry->count;
-    if (end > commit_seq_) {
-        commit_seq_ = end;
-        store(control_.commit_seq, commit_seq_);
-        committed_ = true;
+    ++commits_;
+    commit_seq_ = std::max(commit_seq_, entry->first_seq + entry->count);
+    for (; sent_begin_ != sent_end_ && sent_[sent_begin_ % in_flight_max].end_seq <= commit_seq_; ++sent_begin_) {
+        ring_.release_to(sent_[sent_begin_ % in_flight_max].end_position);
+        made_room_ = true;
     }
-    while (!uncommitted_.empty() && uncommitted_.front().first_seq < commit_seq_)
-        uncommitted_.pop_front();
     return true;
 }
 
-void PrimaryPump::hold_outputs(bool hold) {
-    held_ = hold;
-    if (hold)
-        store(control_.lease_deadline_ns, 0);
+bool PrimaryPump::silent(const Log& log, Nanoseconds now) const {
+    return !dissolved_ && guarded_ && (held_ || promoted_ || broken_ || now >= log.lease_deadline());
 }
 
-void PrimaryPump::publish_lease(const Log& log, Nanoseconds now) {
-    if (held_)
+void PrimaryPump::let_frames_go(const Log& log, Nanoseconds now) {
+    if (!silent(log, now)) {
+        const bool by_rule = guarded_ && !dissolved_;
+        const uint64_t frame = by_rule ? marks_.releasable(commit_seq_) : marks_.newest();
+        if (frame > marks_.last_released() && gate_.release(frame, by_rule ? log.lease_deadline() : gate::no_deadline))
+            marks_.released(frame, now);
+    }
+    const bool full = marks_.held() >= (full_ ? frames_max_ / 2 : frames_max_);
+    if (full == full_)
         return;
-    const uint64_t deadline = clock_.not_after(log.lease_deadline());
-    const uint64_t published = load(control_.lease_deadline_ns);
-    if (deadline <= published)
-        return;
-    store(control_.lease_deadline_ns, deadline);
-    // Threads wait for the lease only if it had run out.
-    if (published < clock_.not_after(now))
-        committed_ = true;
+    full_ = full;
+    store(control_.gate_full, full ? 1u : 0u);
+    made_room_ |= !full;
+}
+
+Nanoseconds PrimaryPump::next_deadline(Nanoseconds now) const {
+    if (broken_ || closed())
+        return Nanoseconds::max();
+    auto deadline = Nanoseconds::max();
+    if (guarded_ && marks_.unmarked() && unfit() == 0)
+        deadline = now + exposed_interval;
+    if (led_ && drain_at_)
+        deadline = std::min(deadline, *drain_at_);
+    if (led_ && blocked_)
+        deadline = std::min(deadline, now + drain_interval);
+    if (led_ && control_.waits != 0)
+        deadline = std::min(deadline, now + rekick_interval);
+    return deadline;
 }
 
 // Only those are woken whose wait can have ended: one that wakes for nothing wakes us in turn, and that would be a
 // second round between guest and dom0 in every commit.
 void PrimaryPump::wake_waiters(Nanoseconds now) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    const uint32_t waits = std::atomic_ref(control_.waits).load(std::memory_order_acquire);
-    const bool outputs = (waits & TRIPOD_WAIT_commit) != 0, space = (waits & TRIPOD_WAIT_space) != 0;
-    // An output passes when all is committed; what was logged meanwhile brings a commit, and a kick, of its own.
-    const bool due = (outputs && committed_ && commit_seq_ >= load(control_.record_seq)) || (space && made_room_);
-    committed_ = made_room_ = false;
-    if (!outputs && !space)
+    const bool waits = (load(control_.waits) & (TRIPOD_WAIT_space | TRIPOD_WAIT_gate)) != 0;
+    const bool due = waits && made_room_;
+    made_room_ = false;
+    if (!waits)
         waiting_since_.reset();
     else if (!waiting_since_)
         waiting_since_ = now;

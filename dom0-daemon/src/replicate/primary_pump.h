@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The primary's side: record ring -> log -> commit watermark and lease for Xen.
+// The primary's side: record ring -> log, and the gate: no frame leaves the VM before every record that could have
+// influenced it is committed, and while the lease does not hold.
+//
+// Records are proposed when a frame waits for them, or have waited for drain_interval. So whatever gathers while a
+// commit is on its way shares the next one. A record stays in its ring until it is committed: should a leadership be
+// lost, it is proposed again from there.
 #pragma once
 
-#include <deque>
+#include <array>
 #include <optional>
-#include <vector>
 
+#include "gate/frame_marks.h"
+#include "gate/gate.h"
 #include "replicate/entry.h"
 #include "replicate/pump.h"
-#include "replicate/xen_clock.h"
 #include "xen/event_channel.h"
 #include "xen/record_ring.h"
 #include "xen/shared_pages.h"
@@ -20,58 +25,89 @@ class PrimaryPump final : public Pump {
   public:
     // An entry is closed once it has this many bytes, so it has at most one record more.
     static constexpr size_t entry_bytes_full = 128 * 1024;
+    // Entries on their way at once. What comes meanwhile goes in one.
+    static constexpr size_t in_flight_max = 2;
     // While records flow, Xen wakes us once per so many, and we look after this time by ourselves.
-    static constexpr uint64_t notify_records = 32;
+    static constexpr uint64_t notify_records = 256;
     static constexpr Nanoseconds drain_interval = std::chrono::milliseconds(5);
+    // Frames that cannot be marked yet are looked at again after this time.
+    static constexpr Nanoseconds exposed_interval = std::chrono::milliseconds(1);
     // A thread that waits is woken again after this time, should a wake-up ever be lost.
     static constexpr Nanoseconds rekick_interval = std::chrono::milliseconds(50);
 
-    // Memory and channel outlive the pump; the channel is only kicked. The clock is sampled by the owner.
-    PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& channel, const XenClock& clock);
+    // All of them outlive the pump; the channel is only kicked. The gate holds `frames_max` frames before the guest's
+    // outputs wait for room.
+    PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& channel, gate::Gate& gate, uint64_t frames_max);
 
     void step(Log& log, Nanoseconds now) override;
     Nanoseconds next_deadline(Nanoseconds now) const override;
     bool on_commit(rdma_paxos::Index index, rdma_paxos::Term term, rdma_paxos::Bytes body) override;
 
-    uint64_t commit_seq() const { return commit_seq_; }
+    // The gate's descriptor was readable.
+    void notice_frames() { frames_arrived_ = true; }
+    // Until here frames pass: nothing is recorded yet. From here on the rule holds, for all that has not left.
+    void guard() { guarded_ = true; }
+    // Protection is undone, by whoever knows that no backup can take the VM over: frames pass.
+    void let_pass() { guarded_ = false; }
 
-    // Takes the lease back from Xen, or lets it run again: without it no output passes. Reversible.
-    void hold_outputs(bool hold);
+    uint64_t commit_seq() const { return commit_seq_; }
+    uint64_t commits() const { return commits_; } // entries of records
+    const gate::FrameMarks& frames() const { return marks_; }
+    // Nothing leaves, for whatever reason: no lease, held, over.
+    bool silent(const Log& log, Nanoseconds now) const;
+
+    // What Xen says of the guest; an enum tripod_reason, 0: all is logged. Once set, nothing is marked any more.
+    uint32_t unfit() const;
+
+    // Holds all frames, or lets them go by the rule again. Reversible.
+    void hold_frames(bool hold) { held_ = hold; }
     // Passes the VM on to the group's replica `to`: once the record ring is drained into the log, step() proposes
-    // its promotion, and takes no further records. Outputs are held by then. Not reversible: from here on only the
+    // its promotion, and takes no further records. Frames are held by then. Not reversible: from here on only the
     // log says where the VM lives.
     void hand_over(uint8_t to) { handing_to_ = to; }
     bool handing_over() const { return handing_to_.has_value(); }
+    // Ends protection: step() proposes that. When it is committed, dissolved() is true and frames pass.
+    void dissolve() { dissolving_ = true; }
+    bool dissolving() const { return dissolving_; }
 
   private:
-    bool propose_again(Log& log);
-    bool drain(Log& log);
-    bool propose_batch(Log& log);
-    void publish_lease(const Log& log, Nanoseconds now);
-    void wake_waiters(Nanoseconds now);
-
-    // Proposed, and not seen committed yet. Kept because a change of leadership may drop it from the log.
-    struct Uncommitted {
-        uint64_t first_seq;
-        std::vector<std::byte> entry;
+    // One entry on its way.
+    struct Sent {
+        uint64_t end_seq, end_position; // of its last record
     };
+
+    void take_frames(Nanoseconds now);
+    void move_records(Log& log, Nanoseconds now);
+    bool records_due(Nanoseconds now) const;
+    void drain(Log& log);
+    bool propose_batch(Log& log);
+    void propose_end(Log& log);
+    void let_frames_go(const Log& log, Nanoseconds now);
+    void wake_waiters(Nanoseconds now);
+    void forget_sent();
 
     tripod_control& control_;
     xen::EventChannel& channel_;
-    const XenClock& clock_;
+    gate::Gate& gate_;
+    const uint64_t frames_max_;
     xen::RecordRing ring_;
-    EntryBuilder batch_;
-    std::deque<Uncommitted> uncommitted_;
+    gate::FrameMarks marks_;
+    std::array<Sent, in_flight_max> sent_{}; // a ring: numbers sent_begin_ to sent_end_
+    uint64_t sent_begin_ = 0, sent_end_ = 0;
     uint64_t next_seq_; // of the next record read from the ring
     uint64_t commit_seq_;
+    uint64_t commits_ = 0;
     std::optional<uint8_t> handing_to_;
-    bool held_ = false;                          // outputs are
-    bool proposed_handover_ = false;             // under this leadership
-    bool led_ = false;                           // at the last step
-    bool flowing_ = false;                       // the last step found records
-    bool blocked_ = false;                       // the log had no room at the last step
-    bool committed_ = false, made_room_ = false; // since the last look at who waits
-    std::optional<Nanoseconds> waiting_since_;   // as seen here, since the last kick
+    bool dissolving_ = false;
+    bool proposed_end_ = false; // under this leadership
+    bool led_ = false;          // at the last step
+    bool guarded_ = false, held_ = false;
+    bool frames_arrived_ = true; // some may have come before anybody looked
+    bool full_ = false;          // the gate: as Xen was told
+    bool blocked_ = false;       // the log had no room at the last step
+    bool made_room_ = false;     // in the ring or the gate, since the last look at who waits
+    std::optional<Nanoseconds> drain_at_;      // records are looked for then; none: Xen kicks at the next one
+    std::optional<Nanoseconds> waiting_since_; // as seen here, since the last kick
 };
 
 } // namespace tripod::replicate

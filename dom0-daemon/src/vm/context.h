@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "config/config.h"
 #include "events/events.h"
+#include "gate/gate.h"
 #include "group/fabric_factory.h"
 #include "vm/tasks.h"
 #include "xen/domctl.h"
@@ -35,6 +36,11 @@ struct Context {
     // Foreign interfaces, opened per operation: an object of theirs belongs to one thread.
     std::function<Result<std::unique_ptr<xen::Toolstack>>()> open_toolstack;
     std::function<Result<std::unique_ptr<xen::Domctl>>()> open_domctl;
+
+    // The VM's exit (gate/): whoever listens to its frames, and the rule that sends all of them there, or takes them
+    // from there.
+    std::function<Result<std::unique_ptr<gate::Gate>>(DomId)> open_gate;
+    std::function<Result<void>(DomId)> shut_exit, free_exit;
 
     // Why this host can neither protect a VM nor take a copy: no patched Xen, another version, no RDMA device.
     Result<void> fit() const;

@@ -4,39 +4,46 @@
 #include <thread>
 
 #include "base/log.h"
-#include "net/links.h"
+#include "record/divergence.h"
 
 namespace tripod::vm {
 
 namespace {
 
-constexpr Milliseconds clock_sample_interval{500};
+constexpr Milliseconds guest_look_interval{250};
 constexpr Milliseconds dissolve_timeout{5000};
 constexpr Milliseconds handover_timeout{10'000};
 constexpr Milliseconds hearing_timeout{3'000};
 constexpr Milliseconds look_interval{20};
+constexpr Milliseconds destroy_again{1000};
 
 } // namespace
 
-PrimaryVm::PrimaryVm(Context& context, xen::DomainConfig config, DomId domid, peer::GroupKey group_key,
-                     std::map<int, std::string> bridges)
-    : ReplicaVm(context, config.name, group_key), config_(std::move(config)), bridges_(std::move(bridges)) {
+PrimaryVm::PrimaryVm(Context& context, const xen::DomainConfig& config, DomId domid, peer::GroupKey group_key)
+    : ReplicaVm(context, config.name, group_key) {
     domid_ = domid;
 }
 
+// Whatever is held stays held: the exit's rule stands until somebody knows that the VM may speak.
 PrimaryVm::~PrimaryVm() {
     if (group_)
         group_->stop();
 }
 
 Result<void> PrimaryVm::enable(const tripod_profile& profile, uint32_t ring_pages) {
+    auto gate = context_.open_gate(domid_);
+    if (!gate)
+        return tl::unexpected(gate.error());
     auto xen = XenSide::enable(context_, domid_, profile, ring_pages);
     if (!xen)
         return tl::unexpected(xen.error());
     group_->run([&](rdma_paxos::Replica*) { // against status() on another thread
+        gate_ = std::move(*gate);
         xen_ = std::move(*xen);
-        pump_ = std::make_unique<replicate::PrimaryPump>(xen_->memory(), xen_->channel(), clock_);
+        pump_ = std::make_unique<replicate::PrimaryPump>(xen_->memory(), xen_->channel(), *gate_,
+                                                         context_.config.gate_frames);
         group_->watch_channel(&xen_->channel());
+        group_->watch_gate(gate_.get(), [this] { pump_->notice_frames(); });
     });
     return {};
 }
@@ -44,8 +51,15 @@ Result<void> PrimaryVm::enable(const tripod_profile& profile, uint32_t ring_page
 Result<void> PrimaryVm::start(const std::vector<group::Member>& members, const peer::Timing& timing,
                               uint64_t log_bytes) {
     const uint8_t self = members.front().id;
-    return start_group(members, self, self, timing, log_bytes,
-                       [this](rdma_paxos::Replica& replica, std::chrono::nanoseconds now) { watch(replica, now); });
+    auto started =
+        start_group(members, self, self, timing, log_bytes,
+                    [this](rdma_paxos::Replica& replica, std::chrono::nanoseconds now) { watch(replica, now); });
+    if (!started)
+        return started;
+    // Only now, when a thread lets frames pass again: the VM must not be mute meanwhile.
+    auto shut = context_.shut_exit(domid_);
+    exit_shut_ = shut.has_value();
+    return shut;
 }
 
 Result<void> PrimaryVm::wait_for_leadership(Milliseconds timeout, Progress& progress) {
@@ -79,7 +93,10 @@ Result<void> PrimaryVm::wait_for_leadership(Milliseconds timeout, Progress& prog
 
 Result<void> PrimaryVm::record_from_here() {
     Result<void> done;
-    group_->run([&](rdma_paxos::Replica*) { done = xen_->set_mode(TRIPOD_MODE_record, 0); });
+    group_->run([&](rdma_paxos::Replica*) {
+        pump_->guard();
+        done = xen_->set_mode(TRIPOD_MODE_record, 0);
+    });
     return done;
 }
 
@@ -90,11 +107,48 @@ void PrimaryVm::established() {
 
 void PrimaryVm::abandon() {
     if (group_)
+        group_->run([&](rdma_paxos::Replica*) {
+            if (pump_)
+                pump_->let_pass();
+            if (!xen_)
+                return;
+            if (auto done = xen_->disable(); !done)
+                log::error("{}: {}", name_, done.error().message);
+        });
+    open_exit();
+    if (group_)
         group_->stop();
-    if (xen_)
-        if (auto done = xen_->disable(); !done)
-            log::error("{}: {}", name_, done.error().message);
     finish();
+}
+
+// The rule first: what comes after it passes by itself. Then what was held before it.
+void PrimaryVm::open_exit() {
+    if (!exit_shut_)
+        return;
+    if (auto freed = context_.free_exit(domid_); !freed) {
+        log::error("{}: {}", name_, freed.error().message);
+        return;
+    }
+    exit_shut_ = false;
+    group_->run([&](rdma_paxos::Replica*) { gate_->release(gate_->collect(), gate::no_deadline); });
+}
+
+// Once the group has decided that protection ends: frees the exit and leaves the group. Blocks for seconds; whoever
+// comes second waits for the first. False: a backup that is alive has not heard of it.
+bool PrimaryVm::end_protection() {
+    const std::lock_guard lock(end_mutex_);
+    if (ended_)
+        return true;
+    open_exit();
+    const bool heard = let_backups_hear();
+    std::optional<std::string> why;
+    group_->run([&](rdma_paxos::Replica*) { why = lost_because_; });
+    group_->stop();
+    event(event::unprotected, why.value_or(""));
+    ended_ = true;
+    if (!why)
+        finish();
+    return heard;
 }
 
 Result<void> PrimaryVm::dissolve(Progress& progress) {
@@ -103,52 +157,40 @@ Result<void> PrimaryVm::dissolve(Progress& progress) {
                     "no majority of " + name_ + "'s group answers, so a backup may be taking it over",
                     "bring a backup host back, or destroy the VM here");
     };
-    bool proposed = false;
+    bool proposing = false, decided = false;
     group_->run([&](rdma_paxos::Replica* replica) {
-        proposed = replica != nullptr && replica->role() == rdma_paxos::Role::leader &&
-                   replica->propose(replicate::encode_dissolved()).has_value();
+        decided = pump_ && pump_->dissolved();
+        proposing = replica != nullptr && replica->role() == rdma_paxos::Role::leader && !pump_->broken();
+        if (proposing)
+            pump_->dissolve();
     });
-    if (!proposed)
+    if (!proposing && !decided)
         return no_majority();
+    // The commit itself frees the VM, in the pump and in watch().
     const auto until = std::chrono::steady_clock::now() + dissolve_timeout;
-    // The commit itself frees the VM, in watch(); what remains is to let the backups hear of it.
-    bool decided = false, heard = false;
-    while (!(decided && heard) && std::chrono::steady_clock::now() < until) {
-        group_->run([&](rdma_paxos::Replica* replica) {
-            decided = pump_->dissolved();
-            heard = true;
-            for (const auto& member : members_) {
-                const auto peer = replica->peer(rdma_paxos::ReplicaId(member.id));
-                if (member.id != self_ && peer.alive && peer.applied < replica->commit_index())
-                    heard = false;
-            }
-        });
+    while (!decided && std::chrono::steady_clock::now() < until) {
         std::this_thread::sleep_for(look_interval);
+        group_->run([&](rdma_paxos::Replica*) { decided = pump_->dissolved(); });
     }
     if (!decided)
-        return no_majority(); // it may still be decided later, and watch() then frees the VM
-    if (!heard)
+        return no_majority(); // it may still be decided later, and watch() then ends it
+    if (!end_protection())
         progress.say(
             "not every backup host has heard of it; \"tripod unprotect\" there removes a copy that is left");
-    abandon();
-    event(event::unprotected);
+    finish();
     return {};
 }
 
-// On the group's thread.
+// On the group's thread, as all of watch_*.
 void PrimaryVm::watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds now) {
-    const bool leading = replica.role() == rdma_paxos::Role::leader;
-    if (leading && (!clock_.valid() || now - clock_.sampled_at() >= clock_sample_interval)) {
-        const auto before = group::monotonic_now();
-        if (const auto status = xen_->status())
-            clock_.sample(before, status->now_ns, group::monotonic_now());
-    }
+    watch_guest(now);
     if (over_)
         return;
     if (pump_->dissolved()) {
         over_ = true;
         if (auto done = xen_->disable(); !done)
             log::error("{}: {}", name_, done.error().message);
+        context_.tasks.start("end:" + name_, [self = shared_from_this(), this] { end_protection(); });
         return;
     }
     if (const auto other = pump_->promoted()) {
@@ -158,16 +200,49 @@ void PrimaryVm::watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds now
     }
     if (pump_->broken() && !told_broken_) {
         told_broken_ = true;
-        event(event::failed, *pump_->broken());
+        event(event::broken, *pump_->broken());
+        // What is committed is whole, and so are the copies: one of them takes over.
+        replica.abstain();
     }
-    if (leading != was_leading_ && established_) {
-        // Xen holds the guest's outputs back by the lease; what the guest kernel sends by itself is stopped here.
+    const bool leading = replica.role() == rdma_paxos::Role::leader;
+    if (leading != was_leading_ && established_)
         event(leading ? "leading" : "fenced");
-        set_network(leading && !pump_->handing_over());
-    }
     was_leading_ = leading;
     if (leading)
         watch_backups(replica);
+}
+
+// What the guest or its owner did that no copy can follow. Its copies are of the past from then on.
+void PrimaryVm::watch_guest(std::chrono::nanoseconds now) {
+    if (!over_ && !lost_because_ && pump_->unfit() != 0) {
+        const auto status = xen_->status();
+        lose_protection(status ? record::divergence_text(status->divergence.seq, status->divergence.tid,
+                                                         status->divergence.nr, status->divergence.reason,
+                                                         status->divergence.expected, status->divergence.found)
+                               : status.error().message);
+    }
+    if (now - guest_looked_at_ < guest_look_interval)
+        return;
+    guest_looked_at_ = now;
+    const auto status = xen_->status();
+    const bool gone = !status || status->life == TRIPOD_LIFE_dying;
+    // Held frames are lent memory of the domain: it could not end.
+    if (gone)
+        gate_->discard();
+    if (over_ || lost_because_ || !established_)
+        return;
+    if (gone)
+        lose_protection("its domain was destroyed");
+    else if (status->life == TRIPOD_LIFE_shutdown)
+        lose_protection("its domain has shut down");
+}
+
+// Nothing more is marked in the gate, so nothing that depends on what is not logged leaves, until the group has
+// decided that no copy takes the VM over.
+void PrimaryVm::lose_protection(const std::string& why) {
+    lost_because_ = why;
+    event(event::broken, why);
+    pump_->dissolve();
 }
 
 void PrimaryVm::watch_backups(rdma_paxos::Replica& replica) {
@@ -179,20 +254,6 @@ void PrimaryVm::watch_backups(rdma_paxos::Replica& replica) {
             event(event::backup_lost, member.host);
         else if (alive && lost_.erase(member.id) != 0)
             event("backup_back", member.host);
-    }
-}
-
-void PrimaryVm::set_network(bool on) {
-    network_wanted_ = on;
-    context_.tasks.start("net:" + name_, [self = shared_from_this(), this] { move_network(); });
-}
-
-void PrimaryVm::move_network() {
-    const std::lock_guard lock(network_mutex_);
-    for (const auto& [devid, bridge] : bridges_) {
-        const auto& wanted = network_wanted_ ? bridge : context_.config.isolated_bridge;
-        if (auto moved = net::move_to_bridge(xen::Vif::device_name(domid_, devid), wanted); !moved)
-            log::error("{}: {}", name_, moved.error().message);
     }
 }
 
@@ -214,28 +275,21 @@ Result<void> PrimaryVm::check_successor(uint8_t to) {
     return able;
 }
 
-// Nothing leaves this VM any more before the word is proposed that lets another one speak: neither what its
-// processes send (the lease is taken back) nor what its kernel sends (the vifs are moved away).
+// Nothing leaves this VM any more before the word is proposed that lets another one speak.
 Result<void> PrimaryVm::hand_over(uint8_t to) {
     if (auto able = check_successor(to); !able)
         return able;
     event("handover", host_of(rdma_paxos::ReplicaId(to)));
-    bool proposing = false;
-    group_->run([&](rdma_paxos::Replica*) { pump_->hold_outputs(true); });
-    network_wanted_ = false;
-    move_network();
-    auto able = check_successor(to);
     group_->run([&](rdma_paxos::Replica* replica) {
-        proposing = able && replica != nullptr && replica->role() == rdma_paxos::Role::leader;
-        if (proposing)
+        if (replica != nullptr && replica->role() == rdma_paxos::Role::leader) {
+            pump_->hold_frames(true);
             pump_->hand_over(to);
-        else
-            pump_->hold_outputs(false);
+        }
     });
-    if (!proposing) {
-        set_network(true);
-        return able ? fail(ErrorCode::not_now, name_ + " has lost its leadership") : able;
-    }
+    bool proposing = false;
+    group_->run([&](rdma_paxos::Replica*) { proposing = pump_->handing_over(); });
+    if (!proposing)
+        return fail(ErrorCode::not_now, name_ + " has lost its leadership");
     const auto until = std::chrono::steady_clock::now() + handover_timeout;
     while (std::chrono::steady_clock::now() < until) {
         std::optional<uint8_t> decided;
@@ -253,18 +307,34 @@ Result<void> PrimaryVm::hand_over(uint8_t to) {
 // The group has decided that the VM goes on at `host`: this instance is history.
 void PrimaryVm::give_up_to(const std::string& host) {
     event("superseded", host);
+    gate_->discard();
     if (auto held = xen_->set_mode(TRIPOD_MODE_hold, 0); !held)
         log::error("{}: {}", name_, held.error().message);
-    set_network(false);
     context_.tasks.start("end:" + name_, [self = shared_from_this(), this] {
-        auto toolstack = context_.open_toolstack();
-        if (toolstack)
-            if (auto gone = (*toolstack)->destroy(domid_); !gone)
-                log::error("{}: {}", name_, gone.error().what);
+        destroy_superseded();
         let_backups_hear();
         group_->stop();
         finish();
     });
+}
+
+// It can do no harm where it is, held and mute; but its memory is wanted, and its name.
+void PrimaryVm::destroy_superseded() {
+    while (!context_.tasks.stopping()) {
+        auto toolstack = context_.open_toolstack();
+        if (!toolstack) {
+            log::error("{}: {}", name_, toolstack.error().message);
+        } else if (!(*toolstack)->exists(domid_)) {
+            if (auto freed = context_.free_exit(domid_); !freed)
+                log::error("{}: {}", name_, freed.error().message);
+            return;
+        } else if (auto gone = (*toolstack)->destroy(domid_); !gone) {
+            log::error("{}: {}", name_, gone.error().what);
+        } else {
+            continue;
+        }
+        std::this_thread::sleep_for(destroy_again);
+    }
 }
 
 void PrimaryVm::note_diverged(const std::string& host, const std::string& detail) {
@@ -276,7 +346,7 @@ void PrimaryVm::note_diverged(const std::string& host, const std::string& detail
 
 // The leader that passes the VM on is the only one who knows that this is committed: without it they would have to
 // elect another first.
-void PrimaryVm::let_backups_hear() {
+bool PrimaryVm::let_backups_hear() {
     const auto until = std::chrono::steady_clock::now() + hearing_timeout;
     bool heard = false;
     while (!heard && std::chrono::steady_clock::now() < until) {
@@ -292,6 +362,7 @@ void PrimaryVm::let_backups_hear() {
         if (!heard)
             std::this_thread::sleep_for(look_interval);
     }
+    return heard;
 }
 
 VmStatus PrimaryVm::status() {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "replicate/primary_pump.h"
@@ -15,8 +16,7 @@ namespace tripod::vm {
 
 class PrimaryVm final : public ReplicaVm {
   public:
-    PrimaryVm(Context& context, xen::DomainConfig config, DomId domid, peer::GroupKey group_key,
-              std::map<int, std::string> bridges);
+    PrimaryVm(Context& context, const xen::DomainConfig& config, DomId domid, peer::GroupKey group_key);
     ~PrimaryVm() override;
 
     // After open_group(), in this order, each once.
@@ -24,7 +24,8 @@ class PrimaryVm final : public ReplicaVm {
     Result<void> start(const std::vector<group::Member>& members, const peer::Timing& timing, uint64_t log_bytes);
     // Until this replica leads; timed_out after `timeout`.
     Result<void> wait_for_leadership(Milliseconds timeout, Progress& progress);
-    // The domain is suspended, its state is copied: everything from here on is logged.
+    // The domain is suspended, its state is copied: everything from here on is logged, and no frame leaves before
+    // what it depends on is committed.
     Result<void> record_from_here();
     // Every backup follows.
     void established();
@@ -34,6 +35,11 @@ class PrimaryVm final : public ReplicaVm {
 
     // Ends protection: decided in the log, so that no backup can take over any more. not_now without a majority.
     Result<void> dissolve(Progress& progress);
+
+    // Protection has ended by itself, because of what the guest or its domain did; the VM goes on alone, if it lives.
+    // Stays in the registry, so that somebody sees it.
+    bool ended_by_itself() const { return ended_ && !finished(); }
+    void acknowledge_end() { finish(); }
 
     // Passes the VM on to the group's replica `to`, whose copy goes on with it; this one is destroyed. Returns when
     // that is decided in the log. not_now, and nothing changed, where that replica cannot take it, or nobody leads.
@@ -52,24 +58,29 @@ class PrimaryVm final : public ReplicaVm {
   private:
     void watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds now);
     void watch_backups(rdma_paxos::Replica& replica);
-    void set_network(bool on);
-    void move_network();
+    void watch_guest(std::chrono::nanoseconds now);
+    void lose_protection(const std::string& why);
     Result<void> check_successor(uint8_t to);
     void give_up_to(const std::string& host);
-    void let_backups_hear();
+    void destroy_superseded();
+    bool let_backups_hear();
+    bool end_protection();
+    void open_exit();
 
-    const xen::DomainConfig config_;
-    const std::map<int, std::string> bridges_; // by device id
-    replicate::XenClock clock_;
+    std::unique_ptr<gate::Gate> gate_; // outlives the pump
     std::unique_ptr<replicate::PrimaryPump> pump_;
+    std::atomic<bool> exit_shut_ = false; // the rule stands
     std::atomic<bool> established_ = false;
 
     // Of the group's thread.
     bool was_leading_ = false, told_broken_ = false, over_ = false;
+    std::optional<std::string> lost_because_; // protection ends by itself
+    std::chrono::nanoseconds guest_looked_at_{};
     std::set<uint8_t> lost_;                      // members whose death was told
     std::map<std::string, std::string> diverged_; // host to what it said
-    std::mutex network_mutex_;                    // tasks that move the vifs, one after the other
-    std::atomic<bool> network_wanted_ = true;
+
+    std::mutex end_mutex_;
+    std::atomic<bool> ended_ = false;
 };
 
 } // namespace tripod::vm

@@ -21,25 +21,25 @@ Result<std::unique_ptr<XenSide>> XenSide::enable(const Context& context, DomId d
             return fail(ErrorCode::unsupported_guest, port.error().what);
         return tl::unexpected(as_error(port.error()));
     }
-    side->enabled_ = true;
-    if (auto set = side->domctl_->set_profile(domain, profile); !set)
-        return tl::unexpected(as_error(set.error(), ErrorCode::unsupported_guest));
-    auto pages = xen::map_shared_pages(domain, ring_pages);
-    if (!pages)
-        return tl::unexpected(as_error(pages.error()));
-    side->pages_ = std::move(*pages);
-    auto channel = xen::bind_event_channel(domain, *port);
-    if (!channel)
-        return tl::unexpected(as_error(channel.error()));
-    side->channel_ = std::move(*channel);
+    if (auto set_up = side->set_up(profile, ring_pages, *port); !set_up) {
+        [[maybe_unused]] const auto ignored = side->disable();
+        return tl::unexpected(set_up.error());
+    }
     return side;
 }
 
-XenSide::~XenSide() {
-    // The mappings go first: Xen keeps the pages as long as someone maps them.
-    channel_.reset();
-    pages_.reset();
-    [[maybe_unused]] const auto ignored = disable();
+Result<void> XenSide::set_up(const tripod_profile& profile, uint32_t ring_pages, uint32_t port) {
+    if (auto set = domctl_->set_profile(domain_, profile); !set)
+        return tl::unexpected(as_error(set.error(), ErrorCode::unsupported_guest));
+    auto pages = xen::map_shared_pages(domain_, ring_pages);
+    if (!pages)
+        return tl::unexpected(as_error(pages.error()));
+    pages_ = std::move(*pages);
+    auto channel = xen::bind_event_channel(domain_, port);
+    if (!channel)
+        return tl::unexpected(as_error(channel.error()));
+    channel_ = std::move(*channel);
+    return {};
 }
 
 Result<void> XenSide::set_mode(tripod_mode mode, uint64_t next_seq) {
@@ -56,9 +56,6 @@ Result<xen::Domctl::Status> XenSide::status() {
 }
 
 Result<void> XenSide::disable() {
-    if (!enabled_)
-        return {};
-    enabled_ = false;
     if (auto done = domctl_->disable(domain_); !done)
         return tl::unexpected(as_error(done.error()));
     return {};

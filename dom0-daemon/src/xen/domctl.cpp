@@ -73,7 +73,8 @@ class XenDomctl final : public Domctl {
         if (auto done = issue(domain, payload, "status"); !done)
             return tl::unexpected(done.error());
         const auto& s = payload.u.status;
-        return Status{static_cast<tripod_mode>(s.mode), s.waiting, s.now_ns, s.calls, s.divergence};
+        return Status{static_cast<tripod_mode>(s.mode), s.waiting, s.now_ns, s.calls, s.divergence,
+                      static_cast<tripod_life>(s.life)};
     }
 
   private:

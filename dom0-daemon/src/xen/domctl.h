@@ -24,6 +24,7 @@ class Domctl {
         uint64_t now_ns;  // Xen system time
         uint64_t calls;
         tripod_divergence divergence;
+        tripod_life life = TRIPOD_LIFE_running;
     };
 
     // ENOSYS where Xen is not patched.

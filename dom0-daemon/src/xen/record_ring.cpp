@@ -54,8 +54,8 @@ RecordRing::Next RecordRing::next() {
     return {Status::empty, {}};
 }
 
-void RecordRing::release() {
-    released_ = read_;
+void RecordRing::release_to(uint64_t position) {
+    released_ = position;
     std::atomic_ref(control_.record_cons).store(released_, std::memory_order_release);
 }
 

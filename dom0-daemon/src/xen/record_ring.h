@@ -31,11 +31,17 @@ class RecordRing {
     // The next record. Its bytes stay valid until release() gives them back. Pads are skipped.
     Next next();
 
-    // Records read by next() and not yet released are given back to Xen, which may overwrite them.
-    void release();
+    // How far next() has come, in bytes that only grow.
+    uint64_t position() const { return read_; }
 
-    // Puts back what next() returned since the last release(): it will be returned again.
+    // Records read by next() and not yet released are given back to Xen, which may overwrite them: all of them, or
+    // those before `position`, which position() has returned.
+    void release() { release_to(read_); }
+    void release_to(uint64_t position);
+
+    // Puts back what next() returned since the last release, or since position() was this: it will be returned again.
     void rewind() { read_ = released_; }
+    void rewind_to(uint64_t position) { read_ = position; }
 
     // True if Xen has put records into the ring that next() has not returned.
     bool pending() const;
