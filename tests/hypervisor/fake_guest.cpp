@@ -198,11 +198,6 @@ void FakeGuest::set_mode(tripod_mode mode, std::uint64_t next_seq) {
         throw std::runtime_error("the mode was refused");
 }
 
-void FakeGuest::commit_all() {
-    control_->commit_seq = tripod_->record_seq;
-    control_->lease_deadline_ns = UINT64_MAX / 2;
-}
-
 void FakeGuest::kick() {
     running = this;
     tripod_doorbell(&dom.vcpu0, 7);

@@ -94,8 +94,6 @@ class FakeGuest {
     void iret(Thread& thread);
 
     void set_mode(tripod_mode mode, std::uint64_t next_seq = 1);
-    /** dom0: all that is logged is committed, and the lease holds. */
-    void commit_all();
     void kick();
     /** dom0: takes all new records. */
     std::vector<Record> take();

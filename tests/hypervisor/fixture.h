@@ -36,14 +36,12 @@ class HypervisorTest : public testing::Test {
         sock = guest.kernel.open_socket(process);
     }
 
-    /** Mode record with nothing left to wait for, and the process followed; its announcements are taken. */
+    /** Mode record with the process followed; its announcements are taken. */
     void follow(tripod_mode mode = TRIPOD_MODE_record) {
         guest.set_mode(mode);
-        guest.commit_all();
         const Va at = guest.allocate(16);
         guest.make(thread, nr_clock_gettime, {1, at}, returning(0));
         guest.take();
-        guest.commit_all();
         guest.seen.clear();
     }
 

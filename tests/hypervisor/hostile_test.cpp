@@ -274,7 +274,7 @@ class HostileFuzz {
                 for (const Record& record : records)
                     EXPECT_LE(record.bytes.size(), sizeof(tripod_record) + TRIPOD_PAYLOAD_MAX + 8192 + 64);
                 log_.insert(log_.end(), records.begin(), records.end());
-                guest_.commit_all();
+                guest_.control().gate_full = random_.one_in(4) ? 1 : 0;
                 guest_.kick();
             }
             if (guest_->mode == TRIPOD_MODE_off)

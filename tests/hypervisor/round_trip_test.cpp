@@ -261,7 +261,7 @@ std::vector<Record> record_program(Replica& primary, Random& order) {
     const auto dom0 = [&] {
         for (Record& record : primary.guest.take())
             log.push_back(std::move(record));
-        primary.guest.commit_all();
+        primary.guest.control().gate_full = 0;
         primary.guest.kick();
     };
     for (;;) {
@@ -288,6 +288,8 @@ std::vector<Record> record_program(Replica& primary, Random& order) {
             EXPECT_NE(now_at, Step::killed);
         if (order.one_in(30))
             primary.guest.iret(w.thread); // a timer tick
+        if (order.one_in(20))
+            primary.guest.control().gate_full = 1;
     }
     dom0();
     EXPECT_EQ(primary.guest->divergence.reason, TRIPOD_REASON_none);

@@ -336,8 +336,8 @@ static inline bool tripod_recording(const struct tripod_domain *t)
 {
     return t->mode == TRIPOD_MODE_record || t->mode == TRIPOD_MODE_trace;
 }
-/* May an output pass now? */
-bool tripod_output_allowed(const struct tripod_domain *t);
+/* May an output add to what dom0's gate holds? */
+bool tripod_gate_has_room(const struct tripod_domain *t);
 
 /* Notes the first divergence, tells dom0, and stops following the log. */
 void tripod_diverge(struct tripod_domain *t, const struct tripod_entry *entry, unsigned int reason,

@@ -29,9 +29,8 @@ long tripod_set_mode(struct tripod_domain *t, uint32_t mode, uint64_t next_seq)
         t->control->record_prod = t->control->replay_cons = 0;
         t->control->record_cons = t->control->replay_prod = 0;
         t->control->record_seq = t->control->replay_seq = next_seq;
-        t->control->commit_seq = 0;
         t->control->notify_seq = 0;
-        t->control->lease_deadline_ns = 0;
+        t->control->gate_full = 0;
         break;
 
     case TRIPOD_MODE_live:

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Modes record and trace: the guest kernel runs the call, its outcome is logged at the return to user code. In mode
- * record an output waits at its entry until everything logged before it is committed, and the lease holds: promise 1
- * and Xen's part of promise 3.
+ * Modes record and trace: the guest kernel runs the call, its outcome is logged at the return to user code. What an
+ * output sends is held in dom0's gate until all records before it are committed; here it only waits, in mode record,
+ * while the gate holds as much as it may.
  */
 #include "internal.h"
 
-bool tripod_output_allowed(const struct tripod_domain *t)
+bool tripod_gate_has_room(const struct tripod_domain *t)
 {
-    return t->mode != TRIPOD_MODE_record ||
-           (read_u64_atomic(&t->control->commit_seq) >= t->record_seq &&
-            NOW() < (s_time_t)read_u64_atomic(&t->control->lease_deadline_ns));
+    return t->mode != TRIPOD_MODE_record || !read_u32_atomic(&t->control->gate_full);
 }
 
 /* Notes how much room the caller gave for a length-prefixed result, which the kernel will overwrite. */
@@ -69,9 +67,9 @@ enum tripod_verdict tripod_record_entry(struct tripod_domain *t, struct vcpu *v,
         *answered = true;
         return TRIPOD_GO;
     }
-    if ( entry->call_class == TRIPOD_CLASS_output && !tripod_output_allowed(t) )
+    if ( entry->call_class == TRIPOD_CLASS_output && !tripod_gate_has_room(t) )
     {
-        t->wait_reason = TRIPOD_WAIT_commit;
+        t->wait_reason = TRIPOD_WAIT_gate;
         return TRIPOD_WAIT;
     }
     verdict = read_capacity(t, entry, &capacity);

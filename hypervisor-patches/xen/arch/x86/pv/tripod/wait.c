@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The one way to wait: the thread tries its call again. While other threads could run, it gives way to them by a
- * sched_yield in the call's place; when it is alone, its vCPU sleeps at the syscall instruction until the rings, the
- * watermark or an event moves.
+ * sched_yield in the call's place; when it is alone, its vCPU sleeps at the syscall instruction until a ring, the
+ * gate or an event moves.
  *
  * A sleeper on an empty replay ring sleeps deeper: guest events do not wake it, only dom0's kick or a short timer. An
  * idle backup would else be woken by its own timer tick hundreds of times a second, to no end.
@@ -68,8 +68,8 @@ static bool satisfied(const struct tripod_domain *t)
 {
     switch ( t->wait_reason )
     {
-    case TRIPOD_WAIT_commit:
-        return tripod_output_allowed(t);
+    case TRIPOD_WAIT_gate:
+        return tripod_gate_has_room(t);
     case TRIPOD_WAIT_space:
         return tripod_ring_has_room(t, t->wait_bytes);
     default:

@@ -1,52 +1,65 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * Promise 1: a byte leaves the VM only when every record logged before the output is committed; and Xen's part of
- * promise 3: only while the lease holds. The way to wait is tested here too.
+ * What dom0's gate needs: an output waits only while the gate has no room. The way to wait is tested here too.
  */
 #include "fixture.h"
 
 namespace tripod::test {
 namespace {
 
-class OutputRuleTest : public HypervisorTest {
+class GateTest : public HypervisorTest {
   protected:
-    OutputRuleTest() {
+    GateTest() {
         follow();
         guest.user.poke(buffer, "answer", 6);
-    }
-    /** Something is logged and not committed. */
-    void log_one() {
-        guest.make(thread, nr_getrandom, {buffer + 64, 8, 0}, returning(8));
-        guest.take();
         guest.notified = 0;
-        guest.seen.clear();
+    }
+    void fill_gate() { guest.control().gate_full = 1; }
+    /** dom0: the gate has room again. */
+    void open_gate() {
+        guest.control().gate_full = 0;
+        guest.kick();
     }
     void send() { FakeGuest::call(thread, nr_write, {fd(sock), buffer, 6}); }
     const Va buffer = guest.allocate(4096);
 };
 
-TEST_F(OutputRuleTest, OutputWaitsUntilAllBeforeItIsCommitted) {
-    log_one();
-    log_one();
+TEST_F(GateTest, OutputsPassAtOnceAndAreLoggedInOrder) {
+    guest.make(thread, nr_getrandom, {buffer + 64, 8, 0}, returning(8));
+    for (int i = 0; i < 3; ++i) {
+        send();
+        EXPECT_EQ(guest.step(thread, returning(i + 1)), Step::native);
+    }
+    EXPECT_EQ(guest.control().waits, 0U);
+    EXPECT_EQ(guest.notified, 0U);
+    const auto records = guest.take();
+    ASSERT_EQ(records.size(), 4U);
+    EXPECT_EQ(records[0].head().nr, nr_getrandom);
+    for (unsigned i = 1; i < 4; ++i) {
+        EXPECT_EQ(records[i].head().nr, nr_write);
+        EXPECT_EQ(records[i].head().result, i);
+    }
+}
+
+TEST_F(GateTest, OutputWaitsWhileTheGateIsFull) {
+    fill_gate();
     send();
     EXPECT_EQ(guest.step(thread, never), Step::blocked);
     EXPECT_EQ(thread.regs.rip, FakeGuest::syscall_site);
     EXPECT_EQ(thread.regs.rax, nr_write);
-    EXPECT_EQ(guest.control().waits, TRIPOD_WAIT_commit);
+    EXPECT_EQ(guest.control().waits, TRIPOD_WAIT_gate);
     EXPECT_EQ(guest.notified, 1U);
 
-    ++guest.control().commit_seq; // one of two
-    guest.kick();
+    guest.kick(); // of no use
     EXPECT_EQ(guest.step(thread, never), Step::blocked);
-    ++guest.control().commit_seq;
-    guest.kick();
+    open_gate();
     EXPECT_FALSE(guest.dom.vcpu0.blocked) << "the kick did not wake the vCPU";
     EXPECT_EQ(guest.run(thread, returning(6)), Step::native);
     EXPECT_EQ(guest.take().size(), 1U) << "an output that waited is logged once";
 }
 
-TEST_F(OutputRuleTest, EveryOutputOfTheTableWaits) {
-    log_one();
+TEST_F(GateTest, EveryOutputOfTheTableWaitsAndNothingElse) {
+    fill_gate();
     for (const unsigned nr : {1U, 20U, 40U, 44U, 46U}) {
         FakeGuest::call(thread, nr, {fd(sock), buffer, 0});
         EXPECT_EQ(guest.step(thread, never), Step::blocked) << "call " << nr;
@@ -57,47 +70,22 @@ TEST_F(OutputRuleTest, EveryOutputOfTheTableWaits) {
     }
 }
 
-TEST_F(OutputRuleTest, NothingLeavesWithoutALease) {
-    guest.control().lease_deadline_ns = static_cast<std::uint64_t>(guest.now);
-    send();
-    EXPECT_EQ(guest.step(thread, never), Step::blocked);
-    guest.control().lease_deadline_ns = 0;
-    EXPECT_EQ(guest.step(thread, never), Step::blocked);
-    guest.control().lease_deadline_ns = static_cast<std::uint64_t>(guest.now) + 1000;
-    EXPECT_EQ(guest.step(thread, returning(6)), Step::native);
-    guest.commit_all();
-    guest.control().lease_deadline_ns = static_cast<std::uint64_t>(guest.now) + 1000;
-    guest.now += 1000; // it ran out
-    send();
-    EXPECT_EQ(guest.step(thread, never), Step::blocked);
-}
-
-TEST_F(OutputRuleTest, CommittedOutputPassesAtOnce) {
-    send();
-    EXPECT_EQ(guest.step(thread, returning(6)), Step::native);
-    EXPECT_EQ(guest.control().waits, 0U);
-    EXPECT_EQ(guest.notified, 0U);
-}
-
-TEST_F(OutputRuleTest, AnOutputIsARecordThatTheNextOneWaitsFor) {
-    send();
-    EXPECT_EQ(guest.step(thread, returning(6)), Step::native);
-    send();
-    EXPECT_EQ(guest.step(thread, never), Step::blocked);
-}
-
-TEST_F(OutputRuleTest, ModeTraceNeverWaitsForACommit) {
+TEST_F(GateTest, ModeTraceHasNoGate) {
     follow(TRIPOD_MODE_trace);
-    guest.control().commit_seq = 0;
-    guest.control().lease_deadline_ns = 0;
-    log_one();
+    fill_gate();
     send();
     EXPECT_EQ(guest.step(thread, returning(6)), Step::native);
     EXPECT_EQ(guest.take().size(), 1U);
 }
 
-TEST_F(OutputRuleTest, GivesWayToOtherThreads) {
-    log_one();
+TEST_F(GateTest, ANewLogBeginsWithAnEmptyGate) {
+    fill_gate();
+    guest.set_mode(TRIPOD_MODE_record);
+    EXPECT_EQ(guest.control().gate_full, 0U);
+}
+
+TEST_F(GateTest, GivesWayToOtherThreads) {
+    fill_gate();
     guest.kernel.set_runnable(2);
     send();
     EXPECT_EQ(guest.step(thread, never), Step::yielded);
@@ -108,12 +96,12 @@ TEST_F(OutputRuleTest, GivesWayToOtherThreads) {
     EXPECT_EQ(thread.regs.rdx, 6U);
     EXPECT_FALSE(guest.dom.vcpu0.blocked);
     EXPECT_EQ(guest->pending_count, 0U);
-    guest.commit_all();
+    open_gate();
     EXPECT_EQ(guest.run(thread, returning(6)), Step::native);
 }
 
-TEST_F(OutputRuleTest, SignalDuringTheYieldComesBackToTheOutput) {
-    log_one();
+TEST_F(GateTest, SignalDuringTheYieldComesBackToTheOutput) {
+    fill_gate();
     guest.kernel.set_runnable(2);
     send();
     cpu_user_regs frame{};
@@ -132,8 +120,8 @@ TEST_F(OutputRuleTest, SignalDuringTheYieldComesBackToTheOutput) {
     EXPECT_EQ(thread.regs.rax, nr_write);
 }
 
-TEST_F(OutputRuleTest, ThreadsThatAllWaitDoNotSpin) {
-    log_one();
+TEST_F(GateTest, ThreadsThatAllWaitDoNotSpin) {
+    fill_gate();
     guest.kernel.set_runnable(2);
     send();
     int tries = 1;
@@ -149,34 +137,34 @@ TEST_F(OutputRuleTest, ThreadsThatAllWaitDoNotSpin) {
     EXPECT_EQ(guest.step(thread, never), Step::yielded);
 }
 
-TEST_F(OutputRuleTest, CommitBetweenTheLookAndTheSleepIsNotMissed) {
-    log_one();
+TEST_F(GateTest, RoomBetweenTheLookAndTheSleepIsNotMissed) {
+    fill_gate();
     send();
     // The read of the run queue is the last thing before the vCPU would sleep; a kick then finds it awake, and the
     // next try must pass.
     guest.kernel.memory.after_read = [&](Va, std::uint32_t bytes) {
         if (bytes == 4)
-            guest.commit_all();
+            guest.control().gate_full = 0;
     };
     guest.step(thread, returning(6));
     guest.kernel.memory.after_read = nullptr;
     EXPECT_EQ(guest.run(thread, returning(6)), Step::native);
 }
 
-TEST_F(OutputRuleTest, KickClearsTheReasonsToWait) {
-    log_one();
+TEST_F(GateTest, KickClearsTheReasonsToWait) {
+    fill_gate();
     send();
     guest.step(thread, never);
     EXPECT_NE(guest.control().waits, 0U);
     guest.kick();
     EXPECT_EQ(guest.control().waits, 0U);
     guest.step(thread, never);
-    EXPECT_EQ(guest.control().waits, TRIPOD_WAIT_commit) << "still waiting, so it is said again";
+    EXPECT_EQ(guest.control().waits, TRIPOD_WAIT_gate) << "still waiting, so it is said again";
     EXPECT_EQ(guest.notified, 2U);
 }
 
-TEST_F(OutputRuleTest, EndOfTheModeLetsAWaiterThrough) {
-    log_one();
+TEST_F(GateTest, EndOfTheModeLetsAWaiterThrough) {
+    fill_gate();
     send();
     guest.step(thread, never);
     guest.set_mode(TRIPOD_MODE_off);
