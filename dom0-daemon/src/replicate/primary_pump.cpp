@@ -73,27 +73,32 @@ void PrimaryPump::move_records(Log& log, Nanoseconds now) {
     if (proposed_end_)
         return;
     if (records_due(now)) {
-        // Tell Xen when to wake us before looking: a record that comes in between is either seen or announced.
         const uint64_t before = next_seq_;
         drain(log);
-        const bool flowing = next_seq_ != before || blocked_ || ring_.pending();
-        drain_at_ = flowing ? std::optional(now + drain_interval) : std::nullopt;
-        store(control_.notify_seq, load(control_.record_seq) + (flowing ? notify_records : 1));
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        if (!flowing && ring_.pending())
-            drain_at_ = now + drain_interval;
-    } else if (!drain_at_ && ring_.pending()) {
-        // The first one after a while. Nobody waits for it, and others may follow.
-        drain_at_ = now + drain_interval;
-        store(control_.notify_seq, load(control_.record_seq) + notify_records);
+        // While records flow, Xen need not say so: we look again by ourselves.
+        flowing_until_ = next_seq_ != before || blocked_ || ring_.pending() ? now + drain_interval : now;
+        drain_at_.reset();
     }
+    if (!drain_at_ && !wait_for_records(now))
+        drain_at_ = now + drain_interval; // nobody waits for them, and others may follow
     if ((handing_to_ || dissolving_) && !broken_ && !blocked_ && !ring_.pending())
         propose_end(log);
 }
 
 bool PrimaryPump::records_due(Nanoseconds now) const {
-    return marks_.wanted() > next_seq_ || handing_to_ || dissolving_ || blocked_ || !drain_at_ || now >= *drain_at_ ||
+    return marks_.wanted() > next_seq_ || handing_to_ || dissolving_ || blocked_ || (drain_at_ && now >= *drain_at_) ||
            load(control_.waits) != 0;
+}
+
+// False: there are records, or there may be some soon. True: Xen wakes us at the next one.
+bool PrimaryPump::wait_for_records(Nanoseconds now) {
+    const bool flowing = ring_.pending() || now < flowing_until_;
+    // Told before the last look: a record that comes in between is either seen or announced.
+    store(control_.notify_seq, load(control_.record_seq) + (flowing ? notify_records : 1));
+    if (flowing)
+        return false;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return !ring_.pending();
 }
 
 void PrimaryPump::forget_sent() {

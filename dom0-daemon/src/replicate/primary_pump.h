@@ -79,6 +79,7 @@ class PrimaryPump final : public Pump {
     void take_frames(Nanoseconds now);
     void move_records(Log& log, Nanoseconds now);
     bool records_due(Nanoseconds now) const;
+    bool wait_for_records(Nanoseconds now);
     void drain(Log& log);
     bool propose_batch(Log& log);
     void propose_end(Log& log);
@@ -107,6 +108,7 @@ class PrimaryPump final : public Pump {
     bool blocked_ = false;       // the log had no room at the last step
     bool made_room_ = false;     // in the ring or the gate, since the last look at who waits
     std::optional<Nanoseconds> drain_at_;      // records are looked for then; none: Xen kicks at the next one
+    Nanoseconds flowing_until_{};
     std::optional<Nanoseconds> waiting_since_; // as seen here, since the last kick
 };
 

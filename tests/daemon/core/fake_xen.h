@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../record_builder.h"
+#include "gate/gate.h"
 #include "public/tripod.h"
 #include "xen/event_channel.h"
 #include "xen/shared_pages.h"
@@ -67,6 +68,25 @@ struct FakeChannel final : xen::EventChannel {
     void acknowledge() override {}
     void kick() override { ++kicks; }
     int kicks = 0;
+};
+
+// The guest's frames and what becomes of them, played by the test.
+struct FakeGate final : gate::Gate {
+    int fd() const override { return -1; }
+    uint64_t collect() override { return arrived; }
+    bool release(uint64_t frame, gate::Nanoseconds deadline) override {
+        if (clock >= deadline)
+            return false;
+        left = frame;
+        ++releases;
+        return true;
+    }
+    void discard() override { discarded = true; }
+
+    uint64_t arrived = 0, left = 0; // numbers of the newest frames
+    int releases = 0;
+    bool discarded = false;
+    gate::Nanoseconds clock{}; // as it is read in the last moment
 };
 
 // A read of `payload_bytes` bytes, numbered.

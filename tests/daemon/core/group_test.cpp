@@ -17,6 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::FakeChannel;
+using testing::FakeGate;
 using testing::FakePages;
 using testing::numbered_read;
 
@@ -28,10 +29,10 @@ struct Host {
     explicit Host(uint8_t number)
         : id(number), pages(ring_bytes), backup(number),
           group(*group::GroupThread::open("test", "127.0.0.1", test_key)) {
-        clock.sample(0ns, 0, 0ns);
-        if (id == 1)
-            primary = std::make_unique<replicate::PrimaryPump>(pages.memory(), channel, clock);
-        else
+        if (id == 1) {
+            primary = std::make_unique<replicate::PrimaryPump>(pages.memory(), channel, gate, 100);
+            primary->guard();
+        } else
             backup.attach(pages.memory(), channel, 0);
     }
     replicate::Pump& pump() { return primary ? static_cast<replicate::Pump&>(*primary) : backup; }
@@ -45,7 +46,7 @@ struct Host {
     uint8_t id;
     FakePages pages;
     FakeChannel channel;
-    replicate::XenClock clock;
+    FakeGate gate;
     std::unique_ptr<replicate::PrimaryPump> primary;
     replicate::BackupPump backup;
     std::vector<std::vector<std::byte>> applied;
@@ -93,6 +94,25 @@ class Group : public ::testing::Test {
             }));
         }
     }
+    void frame() {
+        hosts[0].group->run([&](rdma_paxos::Replica*) {
+            ++hosts[0].gate.arrived;
+            hosts[0].primary->notice_frames();
+        });
+    }
+    uint64_t frames_left() {
+        uint64_t left = 0;
+        hosts[0].group->run([&](rdma_paxos::Replica*) {
+            hosts[0].gate.clock = rdma_paxos::monotonic_now();
+            left = hosts[0].gate.left;
+        });
+        return left;
+    }
+    uint64_t committed() {
+        uint64_t seq = 0;
+        hosts[0].group->run([&](rdma_paxos::Replica*) { seq = hosts[0].primary->commit_seq(); });
+        return seq;
+    }
     bool all_applied(Host& host) {
         return eventually([&] {
             host.apply_all();
@@ -105,7 +125,7 @@ class Group : public ::testing::Test {
     std::vector<std::vector<std::byte>> logged;
 };
 
-TEST_F(Group, RecordsReachBothBackupsAndTheWatermarkFollows) {
+TEST_F(Group, RecordsReachBothBackupsAndThenTheFramesLeave) {
     std::thread backups([&] { // the backups' VMs run while the primary's does
         for (int i = 0; i < 200; ++i) {
             hosts[1].apply_all();
@@ -119,14 +139,8 @@ TEST_F(Group, RecordsReachBothBackupsAndTheWatermarkFollows) {
     EXPECT_TRUE(all_applied(hosts[2]));
     EXPECT_EQ(hosts[1].applied, logged);
     EXPECT_EQ(hosts[2].applied, logged);
-    EXPECT_TRUE(eventually([&] {
-        uint64_t committed = 0;
-        hosts[0].group->run([&](rdma_paxos::Replica*) { committed = hosts[0].pages.control.commit_seq; });
-        return committed == logged.size();
-    }));
-    uint64_t lease = 0;
-    hosts[0].group->run([&](rdma_paxos::Replica*) { lease = hosts[0].pages.control.lease_deadline_ns; });
-    EXPECT_GT(lease, 0u);
+    frame();
+    EXPECT_TRUE(eventually([&] { return frames_left() == 1; }));
 }
 
 TEST_F(Group, WithoutTheBackupsNothingIsCommitted) {
@@ -135,19 +149,15 @@ TEST_F(Group, WithoutTheBackupsNothingIsCommitted) {
     hosts[1].group->stop();
     hosts[2].group->stop();
     log(3);
+    frame();
     std::this_thread::sleep_for(300ms);
-    uint64_t committed = 0;
-    hosts[0].group->run([&](rdma_paxos::Replica*) { committed = hosts[0].pages.control.commit_seq; });
-    EXPECT_EQ(committed, 1u);
+    EXPECT_EQ(committed(), 1u);
+    EXPECT_EQ(frames_left(), 0u);
 }
 
 TEST_F(Group, OneBackupTakesOverWithEveryCommittedRecord) {
     log(50);
-    ASSERT_TRUE(eventually([&] {
-        uint64_t committed = 0;
-        hosts[0].group->run([&](rdma_paxos::Replica*) { committed = hosts[0].pages.control.commit_seq; });
-        return committed == logged.size();
-    }));
+    ASSERT_TRUE(eventually([&] { return committed() == logged.size(); }));
     hosts[0].group->stop();
     const auto lives = [&](Host& host) {
         host.apply_all();
@@ -170,7 +180,7 @@ TEST_F(Group, OneBackupTakesOverWithEveryCommittedRecord) {
 TEST_F(Group, APrimaryHandsItsVmToTheBackupThatIsNamed) {
     log(50);
     hosts[0].group->run([&](rdma_paxos::Replica*) {
-        hosts[0].primary->hold_outputs(true);
+        hosts[0].primary->hold_frames(true);
         hosts[0].primary->hand_over(3);
     });
     const auto knows = [&](Host& host, replicate::Pump& pump) {

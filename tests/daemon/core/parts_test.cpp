@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The smaller parts of the daemon's core: clock translation, connection tracking, the state stream, messages
-// between daemons, trace feeds.
+// The smaller parts of the daemon's core: connection tracking, the state stream, messages between daemons, trace
+// feeds.
 #include <random>
 
 #include <gtest/gtest.h>
@@ -13,7 +13,6 @@
 #include "peer/messages.h"
 #include "peer/state_codec.h"
 #include "replicate/connections.h"
-#include "replicate/xen_clock.h"
 #include "vm/trace_feed.h"
 
 namespace tripod {
@@ -21,25 +20,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::RecordBuilder;
-
-TEST(XenClock, IsEarlyByTheSamplingAndTheDriftNeverLate) {
-    replicate::XenClock clock(1000);
-    EXPECT_EQ(clock.not_after(5s), 0u) << "no sample, no time";
-    // Xen's clock reads our time plus 7 s, read somewhere between 100 and 101 ms.
-    clock.sample(100ms, 7'100'500'000, 101ms);
-    const uint64_t translated = clock.not_after(351ms);
-    EXPECT_LE(translated, 7'351'000'000u);
-    EXPECT_GE(translated, 7'351'000'000u - 1'000'000 - 300'000);
-    // The past is early too.
-    EXPECT_LE(clock.not_after(50ms), 7'050'000'000u);
-}
-
-TEST(XenClock, ASamplingThatWasInterruptedIsNotTaken) {
-    replicate::XenClock clock;
-    clock.sample(100ms, 1'000'000'000, 100ms);
-    clock.sample(200ms, 9'000'000'000, 300ms);
-    EXPECT_EQ(clock.sampled_at(), 100ms);
-}
 
 tripod_socket connection(uint16_t remote_port, uint16_t state = 1) {
     tripod_socket socket{};

@@ -16,6 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::FakeChannel;
+using testing::FakeGate;
 using testing::FakePages;
 using testing::numbered_read;
 
@@ -28,6 +29,13 @@ struct FakeLog final : replicate::Log {
         proposed.emplace_back(entry.begin(), entry.end());
         return Proposed::yes;
     }
+    std::span<std::byte> reserve(std::size_t bytes) override {
+        if (!leads || proposed.size() >= room)
+            return {};
+        reserved.assign(bytes, {});
+        return reserved;
+    }
+    Proposed propose_reserved() override { return propose(reserved); }
     bool leading() const override { return leads; }
     std::chrono::nanoseconds lease_deadline() const override { return lease; }
 
@@ -35,6 +43,7 @@ struct FakeLog final : replicate::Log {
     size_t room = 1000;
     std::chrono::nanoseconds lease{};
     std::deque<std::vector<std::byte>> proposed; // not committed yet
+    std::vector<std::byte> reserved;
 };
 
 class Pumps : public ::testing::Test {
@@ -42,7 +51,8 @@ class Pumps : public ::testing::Test {
     static constexpr size_t ring_bytes = 256 * 1024;
 
     Pumps() {
-        clock.sample(0ns, 1'000'000, 0ns);
+        primary.guard();
+        log.lease = 1h;
         backup.attach(backup_pages.memory(), backup_channel, 0);
     }
 
@@ -67,12 +77,21 @@ class Pumps : public ::testing::Test {
             ASSERT_TRUE(primary_pages.log(logged.back()));
         }
     }
-    void step() { primary.step(log, now += 1ms); }
+    // Long enough for records to be proposed that no frame waits for.
+    void step() {
+        for (int i = 0; i < 2; ++i)
+            primary.step(log, now += replicate::PrimaryPump::drain_interval);
+    }
+    void frames(uint64_t count) {
+        gate.arrived += count;
+        primary.notice_frames();
+    }
+    void look() { primary.step(log, now += 1us); }
 
     FakePages primary_pages{ring_bytes}, backup_pages{ring_bytes};
     FakeChannel primary_channel, backup_channel;
-    replicate::XenClock clock;
-    replicate::PrimaryPump primary{primary_pages.memory(), primary_channel, clock};
+    FakeGate gate;
+    replicate::PrimaryPump primary{primary_pages.memory(), primary_channel, gate, 100};
     replicate::BackupPump backup{2};
     FakeLog log, backup_log;
     uint64_t index = 0;
@@ -88,31 +107,54 @@ TEST_F(Pumps, EveryRecordArrivesOnceInOrderAcrossManyWraps) {
         commit(random() % 4);
         if (random() % 3 == 0)
             apply_all();
-        while (primary_pages.control.record_prod - primary_pages.control.record_cons > ring_bytes / 2)
+        while (primary_pages.control.record_prod - primary_pages.control.record_cons > ring_bytes / 2) {
             step();
+            commit(1);
+        }
     }
-    step();
-    commit(1000);
+    while (primary.commit_seq() != logged.size()) {
+        step();
+        commit(1);
+    }
     apply_all();
     EXPECT_GT(primary_pages.control.record_prod, 10 * ring_bytes);
     EXPECT_EQ(applied, logged);
-    EXPECT_EQ(primary_pages.control.commit_seq, logged.size());
     EXPECT_EQ(primary.counters().records, logged.size());
     EXPECT_FALSE(backup.broken());
 }
 
-TEST_F(Pumps, TheWatermarkFollowsTheCommitAndNothingElse) {
+TEST_F(Pumps, ARecordKeepsItsPlaceInTheRingUntilItIsCommitted) {
     log_reads(5, 100);
     step();
-    EXPECT_EQ(primary_pages.control.record_cons, primary_pages.control.record_prod)
-        << "space is given back at once";
-    EXPECT_EQ(primary_pages.control.commit_seq, 0u) << "proposed is not committed";
+    EXPECT_EQ(log.proposed.size(), 1u);
+    EXPECT_EQ(primary_pages.control.record_cons, 0u) << "proposed is not committed";
+    EXPECT_EQ(primary.commit_seq(), 0u);
     commit(1);
-    EXPECT_EQ(primary_pages.control.commit_seq, 5u);
+    EXPECT_EQ(primary_pages.control.record_cons, primary_pages.control.record_prod);
+    EXPECT_EQ(primary.commit_seq(), 5u);
+}
+
+TEST_F(Pumps, WhatGathersWhileEntriesAreOnTheirWayGoesInOne) {
+    for (size_t i = 0; i < replicate::PrimaryPump::in_flight_max + 3; ++i) {
+        log_reads(1, 100);
+        frames(1);
+        look();
+    }
+    EXPECT_EQ(log.proposed.size(), replicate::PrimaryPump::in_flight_max);
+    commit(1);
+    look();
+    EXPECT_EQ(log.proposed.size(), replicate::PrimaryPump::in_flight_max);
+    EXPECT_EQ(replicate::decode_entry(log.proposed.back())->count, 3u);
+    commit(10);
+    look();
+    EXPECT_EQ(gate.left, gate.arrived);
+    apply_all();
+    EXPECT_EQ(applied, logged);
 }
 
 TEST_F(Pumps, ABatchIsClosedWhenItIsFull) {
     log_reads(4, 60'000);
+    primary.step(log, now += 1ms); // records are there
     step();
     ASSERT_EQ(log.proposed.size(), 2u);
     for (const auto& entry : log.proposed)
@@ -130,72 +172,205 @@ TEST_F(Pumps, AFullLogHoldsTheRecordsInTheRing) {
     commit(1);
     step();
     commit(1);
+    step();
+    commit(1);
     apply_all();
     EXPECT_EQ(applied, logged);
 }
 
-TEST_F(Pumps, WhoWaitsIsWokenByCommitAndSpaceAndNobodyElse) {
+TEST_F(Pumps, WhoWaitsForSpaceIsWokenByACommitAndNothingElse) {
     log_reads(1, 100);
     step();
+    primary_pages.control.waits = TRIPOD_WAIT_space;
+    look();
+    EXPECT_EQ(primary_channel.kicks, 0) << "proposed frees no space";
     commit(1);
-    step();
-    EXPECT_EQ(primary_channel.kicks, 0) << "nobody waits";
-    primary_pages.control.waits = TRIPOD_WAIT_commit;
-    log_reads(1, 100);
-    step();
-    log_reads(1, 100);
-    step();
-    const int before = primary_channel.kicks;
-    EXPECT_EQ(before, 0) << "proposed is nothing that an output waits for";
-    commit(1);
-    step();
-    EXPECT_EQ(primary_channel.kicks, before) << "the output waits for the second one too";
-    commit(1);
-    step();
-    EXPECT_EQ(primary_channel.kicks, before + 1);
-    step();
-    EXPECT_EQ(primary_channel.kicks, before + 1) << "nothing has changed since";
+    look();
+    EXPECT_EQ(primary_channel.kicks, 1);
+    look();
+    EXPECT_EQ(primary_channel.kicks, 1) << "nothing has changed since";
     now += replicate::PrimaryPump::rekick_interval;
-    step();
-    EXPECT_EQ(primary_channel.kicks, before + 2) << "a lost wake-up is repaired";
+    look();
+    EXPECT_EQ(primary_channel.kicks, 2) << "a lost wake-up is repaired";
 }
 
 TEST_F(Pumps, XenIsToldWhenToWakeUs) {
-    step();
+    look();
     EXPECT_EQ(primary_pages.control.notify_seq, 1u) << "idle: at the next record";
+    EXPECT_EQ(primary.next_deadline(now), std::chrono::nanoseconds::max());
     log_reads(3, 100);
-    step();
+    look();
+    EXPECT_TRUE(log.proposed.empty()) << "nobody waits for them, and more may come";
     EXPECT_EQ(primary_pages.control.notify_seq, 3 + replicate::PrimaryPump::notify_records);
     EXPECT_EQ(primary.next_deadline(now), now + replicate::PrimaryPump::drain_interval);
-    step();
-    EXPECT_EQ(primary_pages.control.notify_seq, 4u);
+    primary.step(log, now += replicate::PrimaryPump::drain_interval);
+    EXPECT_EQ(log.proposed.size(), 1u);
+    primary.step(log, now += replicate::PrimaryPump::drain_interval);
+    EXPECT_EQ(primary_pages.control.notify_seq, 4u) << "idle again";
     EXPECT_EQ(primary.next_deadline(now), std::chrono::nanoseconds::max());
 }
 
-TEST_F(Pumps, TheLeaseNeverGoesBackAndIsTranslatedEarly) {
-    log.lease = 2s;
-    step();
-    const uint64_t first = primary_pages.control.lease_deadline_ns;
-    EXPECT_GT(first, 1'900'000'000u);
-    EXPECT_LE(first, 2'001'000'000u);
-    log.lease = 1s;
-    step();
-    EXPECT_EQ(primary_pages.control.lease_deadline_ns, first);
+// ---------------------------------------------------------------- the gate
+
+TEST_F(Pumps, AFrameLeavesWhenAllThatWasLoggedBeforeItIsCommitted) {
+    frames(1);
+    look();
+    EXPECT_EQ(gate.left, 1u) << "it depends on nothing";
+    log_reads(2, 10);
+    frames(2);
+    look();
+    EXPECT_EQ(log.proposed.size(), 1u) << "a frame waits: no time is lost";
+    EXPECT_EQ(gate.left, 1u) << "proposed is not committed";
+    log_reads(1, 10);
+    frames(1);
+    look();
+    commit(1);
+    look();
+    EXPECT_EQ(gate.left, 3u) << "the fourth saw one record more";
+    commit(1);
+    look();
+    EXPECT_EQ(gate.left, 4u);
+    EXPECT_EQ(gate.releases, 3);
 }
 
-TEST_F(Pumps, NothingIsProposedOrPromisedWithoutLeadership) {
+TEST_F(Pumps, NothingLeavesWithoutALease) {
+    log.lease = now;
+    frames(3);
+    step();
+    EXPECT_EQ(gate.left, 0u);
+    EXPECT_TRUE(primary.silent(log, now));
+    log.lease = now + 1h;
+    gate.clock = now + 2h; // it ran out between our look and the last moment
+    look();
+    EXPECT_EQ(gate.left, 0u);
+    gate.clock = {};
+    look();
+    EXPECT_EQ(gate.left, 3u) << "what was held is not lost";
+}
+
+TEST_F(Pumps, ALeaseThatEndsAnywhereBetweenInputAndCommitHoldsTheFrame) {
+    for (int ends = 0; ends < 4; ++ends) {
+        const auto lapse = [&](int here) { log.lease = ends == here ? now : now + 1h; };
+        const uint64_t before = gate.left;
+        lapse(0);
+        log_reads(1, 10);
+        look();
+        lapse(1);
+        frames(1);
+        look();
+        lapse(2);
+        commit(10);
+        lapse(3);
+        look();
+        EXPECT_EQ(gate.left, ends == 3 ? before : before + 1) << "ended at " << ends;
+        log.lease = now + 1h;
+        look();
+        EXPECT_EQ(gate.left, before + 1);
+    }
+}
+
+TEST_F(Pumps, AnInputThatOthersMaySeeBeforeItIsLoggedHoldsTheFrame) {
+    primary_pages.control.exposed = 1;
+    frames(1);
+    step();
+    EXPECT_EQ(gate.left, 0u);
+    EXPECT_LE(primary.next_deadline(now), now + replicate::PrimaryPump::exposed_interval) << "it must look again";
+    log_reads(1, 10); // it is logged now
+    primary_pages.control.exposed = 0;
+    look();
+    EXPECT_EQ(gate.left, 0u) << "logged is not committed";
+    commit(1);
+    look();
+    EXPECT_EQ(gate.left, 1u);
+}
+
+TEST_F(Pumps, AfterWhatCannotBeLoggedNothingLeavesUntilProtectionHasEnded) {
+    log_reads(1, 10);
+    frames(1);
+    look();
+    primary_pages.control.unfit = TRIPOD_REASON_guest;
+    frames(1);
+    look();
+    commit(1);
+    look();
+    EXPECT_EQ(gate.left, 1u) << "the first came before it";
+    step();
+    EXPECT_EQ(gate.left, 1u);
+    EXPECT_EQ(primary.unfit(), static_cast<uint32_t>(TRIPOD_REASON_guest));
+    primary.dissolve();
+    step();
+    ASSERT_EQ(log.proposed.size(), 1u);
+    EXPECT_EQ(gate.left, 1u) << "said is not decided";
+    commit(1);
+    look();
+    EXPECT_TRUE(primary.dissolved());
+    EXPECT_EQ(gate.left, 2u);
+    frames(5);
     log.leads = false;
-    log.lease = 5s;
+    look();
+    EXPECT_EQ(gate.left, 7u) << "nobody holds it any more";
+}
+
+TEST_F(Pumps, ABrokenRingShutsTheGate) {
+    ASSERT_TRUE(primary_pages.log(numbered_read(7, 10)));
+    frames(1);
+    step();
+    EXPECT_TRUE(primary.broken());
+    EXPECT_EQ(gate.left, 0u);
+    EXPECT_TRUE(primary.silent(log, now));
+}
+
+TEST_F(Pumps, BeforeItIsGuardedFramesPass) {
+    FakePages pages(ring_bytes);
+    replicate::PrimaryPump early(pages.memory(), primary_channel, gate, 100);
+    FakeLog nobody;
+    nobody.leads = false;
+    frames(2);
+    early.notice_frames();
+    early.step(nobody, now);
+    EXPECT_EQ(gate.left, 2u);
+    early.guard();
+    frames(1);
+    early.notice_frames();
+    early.step(nobody, now);
+    EXPECT_EQ(gate.left, 2u);
+    early.let_pass();
+    early.step(nobody, now);
+    EXPECT_EQ(gate.left, 3u);
+}
+
+TEST_F(Pumps, AGateThatHoldsTooMuchMakesOutputsWait) {
+    log.lease = now;
+    frames(99);
+    look();
+    EXPECT_EQ(primary_pages.control.gate_full, 0u);
+    frames(1);
+    look();
+    EXPECT_EQ(primary_pages.control.gate_full, 1u);
+    primary_pages.control.waits = TRIPOD_WAIT_gate;
+    look();
+    EXPECT_EQ(primary_channel.kicks, 0);
+    log.lease = now + 1h;
+    look();
+    EXPECT_EQ(gate.left, 100u);
+    EXPECT_EQ(primary_pages.control.gate_full, 0u);
+    EXPECT_EQ(primary_channel.kicks, 1);
+}
+
+TEST_F(Pumps, NothingIsProposedWithoutLeadership) {
+    log.leads = false;
+    log.lease = {};
     log_reads(3, 100);
+    frames(1);
     step();
     EXPECT_TRUE(log.proposed.empty());
-    EXPECT_EQ(primary_pages.control.lease_deadline_ns, 0u);
+    EXPECT_EQ(gate.left, 0u);
     EXPECT_EQ(primary_pages.control.record_cons, 0u);
 }
 
-// Deposed with three entries on the way, of which one survived; then leader again.
+// Deposed with two entries on the way, of which one survived; then leader again.
 TEST_F(Pumps, WhatALostLeadershipDroppedIsProposedAgain) {
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 2; ++i) {
         log_reads(2, 50);
         step();
     }
@@ -210,7 +385,8 @@ TEST_F(Pumps, WhatALostLeadershipDroppedIsProposedAgain) {
     commit(10);
     apply_all();
     EXPECT_EQ(applied, logged);
-    EXPECT_EQ(primary_pages.control.commit_seq, logged.size());
+    EXPECT_EQ(primary.commit_seq(), logged.size());
+    EXPECT_EQ(primary_pages.control.record_cons, primary_pages.control.record_prod);
 }
 
 TEST_F(Pumps, ABackupSkipsWhatItHasAndRefusesAGap) {
@@ -235,6 +411,7 @@ TEST_F(Pumps, AFullReplayRingPushesBackAndLosesNothing) {
         const auto entry = log.proposed.front();
         log.proposed.pop_front();
         ++index;
+        ASSERT_TRUE(primary.on_commit(rdma_paxos::Index(index), {}, entry));
         while (!backup.on_commit(rdma_paxos::Index(index), {}, entry)) {
             ++refused;
             applied.push_back(backup_pages.apply()); // one at a time: entries are taken in part
@@ -300,49 +477,50 @@ TEST_F(Pumps, ABackupTakesOverOnlyWhenTheLogSaysSoAndItsVmIsDrained) {
     ASSERT_TRUE(primary.on_commit(rdma_paxos::Index(2), {}, word));
     EXPECT_EQ(primary.promoted(), 2);
     log_reads(1, 10);
-    const auto lease = primary_pages.control.lease_deadline_ns;
-    log.lease = now + 10s;
+    frames(1);
     step();
     EXPECT_TRUE(log.proposed.empty());
-    EXPECT_EQ(primary_pages.control.lease_deadline_ns, lease);
+    EXPECT_EQ(gate.left, 0u);
 }
 
 TEST_F(Pumps, APrimaryThatHandsOverSaysSoAfterItsLastRecordAndNothingMore) {
-    log.lease = now + 10s;
     log_reads(2, 10);
     step();
-    ASSERT_GT(primary_pages.control.lease_deadline_ns, 0u);
-    primary.hold_outputs(true);
+    commit(1);
+    primary.hold_frames(true);
+    frames(1);
     step();
-    EXPECT_EQ(primary_pages.control.lease_deadline_ns, 0u) << "no output passes any more";
-    primary.hold_outputs(false);
+    EXPECT_EQ(gate.left, 0u) << "nothing leaves any more";
+    primary.hold_frames(false);
     step();
-    EXPECT_GT(primary_pages.control.lease_deadline_ns, 0u) << "there is a way back";
+    EXPECT_EQ(gate.left, 1u) << "there is a way back";
 
-    primary.hold_outputs(true);
+    primary.hold_frames(true);
     primary.hand_over(2);
-    log.room = 2; // the records fit, the word does not
+    log.room = 1; // the record fits, the word does not
     log_reads(1, 10);
     step();
-    EXPECT_EQ(log.proposed.size(), 2u);
+    EXPECT_EQ(log.proposed.size(), 1u);
     log.room = 1000;
     step();
-    ASSERT_EQ(log.proposed.size(), 3u);
+    ASSERT_EQ(log.proposed.size(), 2u);
     log_reads(1, 10);
+    frames(1);
     step();
-    EXPECT_EQ(log.proposed.size(), 3u) << "what comes later belongs to no history";
+    EXPECT_EQ(log.proposed.size(), 2u) << "what comes later belongs to no history";
     logged.pop_back();
-    commit(3);
+    commit(2);
     EXPECT_EQ(primary.promoted(), 2);
     EXPECT_FALSE(backup.ready_for_life()) << "three records are not applied yet";
     apply_all();
     EXPECT_EQ(applied, logged);
     EXPECT_TRUE(backup.ready_for_life());
-    EXPECT_EQ(primary_pages.control.lease_deadline_ns, 0u);
+    step();
+    EXPECT_EQ(gate.left, 1u);
 }
 
 TEST_F(Pumps, AHandoverThatWasDroppedIsSaidAgain) {
-    primary.hold_outputs(true);
+    primary.hold_frames(true);
     primary.hand_over(2);
     step();
     ASSERT_EQ(log.proposed.size(), 1u);
