@@ -36,6 +36,7 @@ constexpr std::array kFields{
     Field{"task_pid", &tripod_profile::task_pid, "task_struct", "pid", bytes(4)},
     Field{"task_tgid", &tripod_profile::task_tgid, "task_struct", "tgid", bytes(4)},
     Field{"task_files", &tripod_profile::task_files, "task_struct", "files", kPointer},
+    Field{"task_state", &tripod_profile::task_state, "task_struct", "__state", bytes(4)},
     Field{"files_fdt", &tripod_profile::files_fdt, "files_struct", "fdt", kPointer},
     Field{"fdt_max_fds", &tripod_profile::fdt_max_fds, "fdtable", "max_fds", bytes(4)},
     Field{"fdt_fd", &tripod_profile::fdt_fd, "fdtable", "fd", kPointer},

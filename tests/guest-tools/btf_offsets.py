@@ -12,6 +12,7 @@ import sys
 
 FIELDS = {
     'rq_nr_running': 'rq nr_running', 'task_pid': 'task_struct pid', 'task_tgid': 'task_struct tgid',
+    'task_state': 'task_struct __state',
     'task_files': 'task_struct files', 'files_fdt': 'files_struct fdt', 'fdt_max_fds': 'fdtable max_fds',
     'fdt_fd': 'fdtable fd', 'file_inode': 'file f_inode', 'file_private': 'file private_data',
     'inode_mode': 'inode i_mode', 'inode_rdev': 'inode i_rdev', 'inode_sb': 'inode i_sb',

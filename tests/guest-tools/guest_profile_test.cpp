@@ -112,7 +112,7 @@ TEST(RealKernel, AgreesWithASecondReader) {
     while (fscanf(output, "%63s %lu", name, &offset) == 2)
         expected.emplace(name, offset);
     ASSERT_EQ(pclose(output), 0) << command;
-    ASSERT_EQ(expected.size(), 25u);
+    ASSERT_EQ(expected.size(), 26u);
     EXPECT_EQ(by_name(*profile), expected);
 }
 
@@ -147,6 +147,7 @@ TEST(SyntheticKernel, EveryCompressionGivesTheSameProfile) {
     EXPECT_EQ(plain->current_task, kPercpuCurrent);
     EXPECT_EQ(plain->runqueues, kPercpuRunqueues);
     EXPECT_EQ(plain->task_pid, kTaskPid);
+    EXPECT_EQ(plain->task_state, kTaskState);
     EXPECT_EQ(plain->sk_daddr, kSkDaddr);
     EXPECT_EQ(plain->sk_rcv_saddr, kSkDaddr + 4);
     EXPECT_EQ(plain->sk_v6_daddr, kSkV6Daddr);
@@ -185,8 +186,9 @@ TEST(BadKernel, WithoutBtfNamesTheOption) {
 }
 
 TEST(BadKernel, EachMissingMemberIsNamed) {
-    for (const std::string where : {"rq.nr_running", "task_struct.tgid", "files_struct.fdt", "file.private_data",
-                                    "socket.sk", "super_block.s_magic", "sock.skc_daddr", "sock.skc_num"}) {
+    for (const std::string where : {"rq.nr_running", "task_struct.tgid", "task_struct.__state", "files_struct.fdt",
+                                    "file.private_data", "socket.sk", "super_block.s_magic", "sock.skc_daddr",
+                                    "sock.skc_num"}) {
         const auto member = where.substr(where.find('.') + 1);
         expect_error(profile_from_bytes(synthetic_elf({.without_member = where})), Kind::missing_member,
                      {member.c_str()});

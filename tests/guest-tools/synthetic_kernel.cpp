@@ -54,6 +54,7 @@ class TypeWriter {
         member("pid", shape_.pid_is_pointer ? pointer_ : pid, kTaskPid);
         member("tgid", pid, kTaskPid + 4);
         member("files", pointer_, 0x700);
+        member("__state", int_, kTaskState);
         begin("files_struct", 0x100);
         member("fdt", pointer_, 0x28);
         begin("fdtable", 0x40);

@@ -25,6 +25,7 @@ inline constexpr std::uint32_t kPercpuCurrent = 0x1230;
 inline constexpr std::uint32_t kPercpuRunqueues = 0x4560;
 inline constexpr std::uint32_t kHotCurrent = 0x18;
 inline constexpr std::uint16_t kTaskPid = 0x510;
+inline constexpr std::uint16_t kTaskState = 0x18;
 inline constexpr std::uint16_t kSkDaddr = 0x20;
 inline constexpr std::uint16_t kSkV6Daddr = 0x60;
 

@@ -135,6 +135,16 @@ void FakeGuest::iret(Thread& thread) {
     thread.regs.rax = tripod_syscall_return(&thread.regs, thread.regs.rax);
 }
 
+void FakeGuest::idle() {
+    running = this;
+    tripod_vcpu_idle(&dom.vcpu0);
+}
+
+void FakeGuest::forget_pending() {
+    while (tripod_->pending_count != 0)
+        tripod_pending_drop(tripod_.get(), tripod_->pending);
+}
+
 Step FakeGuest::step(Thread& thread, const Native& perform) {
     const Va site = thread.regs.rip;
     const std::uint64_t nr = thread.regs.rax;

@@ -92,9 +92,15 @@ class FakeGuest {
     Step make(Thread& thread, unsigned nr, std::array<std::uint64_t, 6> args, const Native& perform);
     /** The guest kernel goes back to user code where it was interrupted. */
     void iret(Thread& thread);
+    /** The guest kernel has nothing to run. */
+    void idle();
+    /** Drops all calls that are under way. */
+    void forget_pending();
 
     void set_mode(tripod_mode mode, std::uint64_t next_seq = 1);
     void kick();
+    /** dom0: is kicked. */
+    std::function<void()> on_notify;
     /** dom0: takes all new records. */
     std::vector<Record> take();
     /** dom0: appends to the replay ring; false when there is no room. */

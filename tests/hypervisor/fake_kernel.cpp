@@ -23,6 +23,7 @@ tripod_profile FakeKernel::profile() {
     p.task_pid = 24;
     p.task_tgid = 28;
     p.task_files = 120;
+    p.task_state = 132;
     p.files_fdt = 32;
     p.fdt_max_fds = 0;
     p.fdt_fd = 8;

@@ -38,6 +38,8 @@ class FakeKernel {
     Va add_task(const Process& process, std::uint32_t tid);
     void run(Va task) { memory.put(gs_base + profile().current_task, task); }
     void set_runnable(std::uint32_t threads);
+    /** struct task_struct.__state: 0 runnable, 1 asleep, 2 asleep whatever comes, 4 stopped, 0x80 dead. */
+    void set_state(Va task, std::uint32_t state) { memory.put(task + profile().task_state, state); }
 
     /** Each opens the lowest free descriptor and returns it. */
     int open_socket(const Process& process, const Socket& socket = {});

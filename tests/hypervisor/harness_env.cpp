@@ -79,6 +79,8 @@ void pv_inject_page_fault(unsigned int error_code, unsigned long address) {
 
 void notify_via_xen_event_channel(domain*, int) {
     ++running->notified;
+    if (running->on_notify)
+        running->on_notify();
 }
 void vcpu_block(void) {
     running->dom.vcpu0.blocked = true;

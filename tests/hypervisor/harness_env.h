@@ -84,6 +84,7 @@ uint64_t xxh64(const void *input, size_t length, uint64_t seed);
 bool tripod_syscall_entry(struct cpu_user_regs *regs);
 bool tripod_syscall_entry32(struct cpu_user_regs *regs);
 unsigned long tripod_syscall_return(struct cpu_user_regs *regs, unsigned long rax);
+void tripod_vcpu_idle(struct vcpu *v);
 
 /* C++ includes this header only to see the structures. */
 #ifndef __cplusplus

@@ -67,7 +67,7 @@ TEST_F(HostileTest, AddressesThatAreNotTheUsers) {
             ASSERT_TRUE(guest.fault.has_value());
             EXPECT_EQ(thread.regs.rip, FakeGuest::syscall_site);
             EXPECT_TRUE(guest.take().empty()) << "call " << call.nr << " at " << evil;
-            guest->pending_count = 0;
+            guest.forget_pending();
         }
     }
     EXPECT_GT(guest.refused_addresses, 0U);

@@ -39,7 +39,7 @@ class PendingTest : public HypervisorTest {
 };
 
 TEST_F(PendingTest, FoundByThreadAndStackUntilDropped) {
-    tripod_thread one{1, 0, 11, 10}, two{2, 0, 12, 10};
+    tripod_thread one{1, 0, 11, 10, 0}, two{2, 0, 12, 10, 0};
     cpu_user_regs regs{};
     regs.rsp = 100;
     regs.rdi = 7;
@@ -59,7 +59,7 @@ TEST_F(PendingTest, FoundByThreadAndStackUntilDropped) {
 
 TEST_F(PendingTest, FullTableEndsTheProtectionAndNotTheGuest) {
     for (unsigned i = 0; i < TRIPOD_MAX_PENDING; ++i) {
-        const tripod_thread other{i + 1, 0, i, i};
+        const tripod_thread other{i + 1, 0, i, i, 0};
         const cpu_user_regs regs{};
         ASSERT_NE(tripod_pending_add(guest.get(), &other, &regs, 0), nullptr);
     }
@@ -91,8 +91,8 @@ TEST_F(PendingTest, AbandonedCallDoesNotAnswerTheNext) {
 
 TEST_F(PendingTest, ThreadThatDiesInACallLeavesItsStackToAnother) {
     FakeGuest::call(thread, nr_read, {fd(sock), buffer, 10});
-    guest->pending_count = 0;
-    const tripod_thread dead{thread.kernel_sp, 0, 999, 100};
+    guest.forget_pending();
+    const tripod_thread dead{thread.kernel_sp, 0, 999, 100, 0};
     cpu_user_regs regs = thread.regs;
     regs.rip += 2;
     tripod_pending_add(guest.get(), &dead, &regs, nr_read);
@@ -104,7 +104,7 @@ TEST_F(PendingTest, ThreadThatDiesInACallLeavesItsStackToAnother) {
 }
 
 TEST_F(PendingTest, KeptResultOfADeadThreadIsNotGivenToAnother) {
-    const tripod_thread dead{thread.kernel_sp, 0, 999, 100};
+    const tripod_thread dead{thread.kernel_sp, 0, 999, 100, 0};
     FakeGuest::call(thread, nr_read, {fd(sock), buffer, 10});
     cpu_user_regs regs = thread.regs;
     regs.rip += 2;

@@ -9,6 +9,7 @@
 
 struct cpu_user_regs;
 struct domain;
+struct vcpu;
 struct tripod_domain;
 
 /*
@@ -21,6 +22,9 @@ bool tripod_syscall_entry32(struct cpu_user_regs *regs);
 
 /* The guest kernel returns to user code, to regs with `rax`. Returns the rax to use; may change regs. */
 unsigned long tripod_syscall_return(struct cpu_user_regs *regs, unsigned long rax);
+
+/* The guest kernel has nothing to run. */
+void tripod_vcpu_idle(struct vcpu *v);
 
 long tripod_domctl(struct domain *d, struct xen_domctl_tripod *op);
 void tripod_domain_destroy(struct domain *d);

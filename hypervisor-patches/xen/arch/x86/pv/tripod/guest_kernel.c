@@ -12,6 +12,10 @@
 #define S_IFREG_  0100000
 #define S_IFCHR_  0020000
 #define PROC_SUPER_MAGIC_ 0x9fa0
+#define TASK_INTERRUPTIBLE_ 0x01
+#define TASK_STOPPED_ 0x04
+#define TASK_TRACED_  0x08
+#define TASK_DEAD_    0x80
 #define DEV_RANDOM  ((1u << 20) | 8)    /* kernel-internal encoding of 1:8 */
 #define DEV_URANDOM ((1u << 20) | 9)
 
@@ -50,12 +54,11 @@ static bool read_pair(struct vcpu *v, uint64_t base, uint16_t first, void *to_fi
 bool tripod_thread_read(const struct tripod_domain *t, struct vcpu *v, struct tripod_thread *thread)
 {
     const struct tripod_profile *o = &t->profile;
-    uint64_t task;
 
     thread->ksp = tripod_kernel_sp(v);
-    return READ(v, tripod_kernel_gs(v), o->current_task, &task) &&
-           read_pair(v, task, o->task_pid, &thread->tid, o->task_tgid, &thread->tgid, sizeof(thread->tid)) &&
-           READ(v, task, o->task_files, &thread->files);
+    return READ(v, tripod_kernel_gs(v), o->current_task, &thread->task) &&
+           read_pair(v, thread->task, o->task_pid, &thread->tid, o->task_tgid, &thread->tgid, sizeof(thread->tid)) &&
+           READ(v, thread->task, o->task_files, &thread->files);
 }
 
 uint32_t tripod_fd_limit(const struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread)
@@ -146,6 +149,17 @@ enum tripod_fd_kind tripod_fd_kind(const struct tripod_domain *t, struct vcpu *v
     default:
         return TRIPOD_FD_other;
     }
+}
+
+enum tripod_task_fate tripod_task_look(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid)
+{
+    uint32_t found, state;
+
+    if ( !READ(v, task, t->profile.task_pid, &found) || !READ(v, task, t->profile.task_state, &state) )
+        return TRIPOD_TASK_awake;
+    if ( found != tid || (state & TASK_DEAD_) )
+        return TRIPOD_TASK_gone;
+    return state & (TASK_INTERRUPTIBLE_ | TASK_STOPPED_ | TASK_TRACED_) ? TRIPOD_TASK_asleep : TRIPOD_TASK_awake;
 }
 
 unsigned int tripod_runnable_threads(const struct tripod_domain *t, struct vcpu *v)

@@ -179,6 +179,8 @@ static bool enter(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs 
         tripod_pending_drop(t, p); /* its thread went elsewhere: longjmp, exec, exit */
     }
 
+    if ( tripod_may_expose(t, v) )
+        tripod_look_exposed(t, v);
     if ( !entry.call )
         return false;
     if ( !tripod_recording(t) && !tripod_replaying(t) )
@@ -204,8 +206,12 @@ bool tripod_syscall_entry(struct cpu_user_regs *regs)
     struct tripod_domain *t = tripod_of(v->domain);
     bool handled;
 
-    /* Most calls are native: they leave here. */
-    if ( (t->mode == TRIPOD_MODE_off || !tripod_call((uint32_t)regs->rax)) && !t->pending_count )
+    /*
+     * Most calls are native: they leave here. Nothing but this vCPU's hooks changes what is pending, so it can be looked
+     * at without the lock.
+     */
+    if ( (t->mode == TRIPOD_MODE_off || !tripod_call((uint32_t)regs->rax)) &&
+         !tripod_pending_any(t, tripod_kernel_sp(v)) && !tripod_may_expose(t, v) )
         return false;
 
     spin_lock(&t->lock);
@@ -226,6 +232,8 @@ bool tripod_syscall_entry32(struct cpu_user_regs *regs)
 
     /* Not logged in this version: a followed process that makes one cannot be protected. */
     spin_lock(&t->lock);
+    if ( tripod_may_expose(t, v) )
+        tripod_look_exposed(t, v);
     if ( tripod_thread_read(t, v, &thread) )
     {
         process = tripod_process_find(t, &thread);
@@ -249,11 +257,18 @@ static void restore_arguments(struct cpu_user_regs *regs, const struct tripod_pe
 static unsigned long leave(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs, unsigned long rax)
 {
     struct tripod_pending *p = tripod_pending_find(t, tripod_kernel_sp(v), regs->rsp);
+    struct tripod_thread thread;
     enum tripod_verdict verdict;
 
     /* No call of ours, or a signal handler is called first: it comes back here by sigreturn. */
     if ( !p || (regs->rip != p->rip && regs->rip != p->rip - 2) )
         return rax;
+    /* That of a thread which died in it, and whose stack this one has. */
+    if ( tripod_thread_read(t, v, &thread) && thread.tid != p->tid )
+    {
+        tripod_pending_drop(t, p);
+        return rax;
+    }
 
     restore_arguments(regs, p);
     if ( regs->rip != p->rip )
@@ -288,6 +303,7 @@ static unsigned long leave(struct tripod_domain *t, struct vcpu *v, struct cpu_u
         if ( verdict == TRIPOD_WAIT || verdict == TRIPOD_FAULT )
         {
             p->state = TRIPOD_PENDING_captured;
+            t->captured_count++;
             p->result = rax;
             regs->rip -= 2;
             return p->nr;
@@ -312,11 +328,25 @@ unsigned long tripod_syscall_return(struct cpu_user_regs *regs, unsigned long ra
     struct vcpu *v = current;
     struct tripod_domain *t = tripod_of(v->domain);
 
-    if ( !t->pending_count )
+    if ( !tripod_pending_any(t, tripod_kernel_sp(v)) && !t->exposed )
         return rax;
 
     spin_lock(&t->lock);
     rax = leave(t, v, regs, rax);
+    /* What was exposed may sleep again by now: not only the next call shall find out. */
+    if ( t->exposed )
+        tripod_look_exposed(t, v);
     spin_unlock(&t->lock);
     return rax;
+}
+
+void tripod_vcpu_idle(struct vcpu *v)
+{
+    struct tripod_domain *t = tripod_of(v->domain);
+
+    if ( !t->exposed )
+        return;
+    spin_lock(&t->lock);
+    tripod_look_exposed(t, v);
+    spin_unlock(&t->lock);
 }

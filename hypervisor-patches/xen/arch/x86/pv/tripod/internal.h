@@ -8,6 +8,7 @@
  *   guest_memory.c  how those are read: a page table walk
  *   process.c       which processes are followed
  *   pending.c       calls between their entry and their return
+ *   exposed.c       inputs that other threads may see before they are logged
  *   marshal.c       user memory -> segments of a record, digests of outputs
  *   apply.c         segments of a record -> user memory
  *   ring.c          the two rings
@@ -34,6 +35,7 @@
 #endif
 
 #define TRIPOD_MAX_PENDING   1024
+#define TRIPOD_PENDING_BUCKETS 256
 #define TRIPOD_MAX_PROCESSES 64
 #define TRIPOD_MAX_SCAN_FDS  4096   /* descriptors looked at when a process is first seen */
 #define TRIPOD_MAX_IOV       1024   /* Linux' UIO_MAXIOV */
@@ -113,6 +115,13 @@ struct tripod_thread {
     uint64_t ksp;               /* top of its kernel stack: unique and stable */
     uint64_t files;             /* struct files_struct * */
     uint32_t tid, tgid;
+    uint64_t task;              /* struct task_struct * */
+};
+
+enum tripod_task_fate {
+    TRIPOD_TASK_gone,           /* it died, or another thread is in its place */
+    TRIPOD_TASK_asleep,         /* in the kernel, until what it waits for comes, or stopped */
+    TRIPOD_TASK_awake,          /* also: cannot be told */
 };
 
 enum tripod_fd_kind {
@@ -130,6 +139,8 @@ enum tripod_fd_kind tripod_fd_kind(const struct tripod_domain *t, struct vcpu *v
                                    struct tripod_socket *socket /* may be NULL */);
 /* Runnable threads on this vCPU, this one included; 2 when it cannot be told. */
 unsigned int tripod_runnable_threads(const struct tripod_domain *t, struct vcpu *v);
+/* What became of a thread that was seen at that address. */
+enum tripod_task_fate tripod_task_look(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid);
 
 /* ------------------------------------------------------------------ pending.c */
 
@@ -145,21 +156,42 @@ enum tripod_pending_state {
 
 struct tripod_pending {
     uint64_t ksp, rsp, rip;     /* whose, and where it returns to */
+    uint64_t task;
     uint64_t args[6];
     int64_t result;
     uint32_t tid, tgid;
     int32_t fd;
     uint32_t capacity;          /* of a TRIPOD_OUT_sized buffer, or of msg_name */
     uint16_t nr;
+    uint16_t next;              /* of the same bucket: index + 1, 0: none */
     uint8_t state;
     uint8_t call_class;
+    bool exposed;               /* counted in t->exposed */
 };
 
+/* Kernel stacks are 16 KiB apart at least. */
+static inline unsigned int tripod_pending_bucket(uint64_t ksp)
+{
+    return ((ksp >> 14) ^ (ksp >> 22)) % TRIPOD_PENDING_BUCKETS;
+}
+
 struct tripod_pending *tripod_pending_find(struct tripod_domain *t, uint64_t ksp, uint64_t rsp);
+/* Has that stack's thread any? */
+bool tripod_pending_any(const struct tripod_domain *t, uint64_t ksp);
+void tripod_pending_drop_gone(struct tripod_domain *t, struct vcpu *v);
 /* NULL when the table is full. */
 struct tripod_pending *tripod_pending_add(struct tripod_domain *t, const struct tripod_thread *thread,
                                           const struct cpu_user_regs *regs, unsigned int nr);
+/* Its record, if it has one, is published by then. Another entry may move to its place. */
 void tripod_pending_drop(struct tripod_domain *t, struct tripod_pending *p);
+
+/* ------------------------------------------------------------------ exposed.c */
+
+/* Does it need a look, which calls are exposed? Cheap. */
+bool tripod_may_expose(const struct tripod_domain *t, struct vcpu *v);
+void tripod_look_exposed(struct tripod_domain *t, struct vcpu *v);
+void tripod_set_exposed(struct tripod_domain *t, struct tripod_pending *p, bool exposed);
+void tripod_publish_exposed(struct tripod_domain *t);
 
 /* ------------------------------------------------------------------ process.c */
 
@@ -277,6 +309,9 @@ struct tripod_domain {
     struct timer recheck;       /* ends a sleep on an empty replay ring */
     uint32_t last_process;      /* the one found last, where the next search begins */
     uint32_t pending_count;
+    uint32_t captured_count;    /* of these, in that state */
+    uint32_t exposed;           /* of these, as last published */
+    uint16_t pending_buckets[TRIPOD_PENDING_BUCKETS]; /* index + 1 of the first, 0: none */
     struct tripod_pending pending[TRIPOD_MAX_PENDING];
     struct tripod_process processes[TRIPOD_MAX_PROCESSES];
 };

@@ -15,9 +15,13 @@ long tripod_set_mode(struct tripod_domain *t, uint32_t mode, uint64_t next_seq)
             return -ENODATA;
         /* Calls that began before are not in the log that begins now. */
         for ( i = 0; i < t->pending_count; i++ )
+        {
             if ( t->pending[i].state == TRIPOD_PENDING_native || t->pending[i].state == TRIPOD_PENDING_restart ||
                  t->pending[i].state == TRIPOD_PENDING_mirrored )
                 t->pending[i].state = TRIPOD_PENDING_passing;
+            t->pending[i].exposed = false;
+        }
+        t->exposed = 0;
         memset(t->processes, 0, sizeof(t->processes));
         memset(t->clocks, 0, sizeof(t->clocks));
         t->divergence = (struct tripod_divergence){};
@@ -29,6 +33,7 @@ long tripod_set_mode(struct tripod_domain *t, uint32_t mode, uint64_t next_seq)
         t->control->record_prod = t->control->replay_cons = 0;
         t->control->record_cons = t->control->replay_prod = 0;
         t->control->record_seq = t->control->replay_seq = next_seq;
+        t->control->exposed = 0;
         t->control->notify_seq = 0;
         t->control->gate_full = 0;
         break;
