@@ -16,15 +16,20 @@ build/kernel/vmlinux: scripts/fetch-kernel | $(PACKAGES_STAMP)
 	@scripts/fetch-kernel build/kernel
 	@touch $@
 
-build/lab/guest.img: scripts/lab/guest-image scripts/lab/image-lib.sh scripts/lab/guest-init build/kernel/vmlinux build/bin/syscall-cost
+build/lab/guest.img: scripts/lab/guest-image scripts/lab/image-lib.sh scripts/lab/guest-init scripts/lab/servers/redis \
+                     build/kernel/vmlinux build/bin/syscall-cost
 	@scripts/lab/guest-image $@
+
+LAB_SERVERS := $(patsubst scripts/lab/servers/%,build/lab/servers/%.img,$(wildcard scripts/lab/servers/*))
+build/lab/servers/%.img: scripts/lab/servers/% scripts/lab/server-image scripts/lab/image-lib.sh build/lab/guest.img
+	@scripts/lab/server-image $* $@
 
 build/lab/dom0.img: scripts/lab/dom0-image scripts/lab/image-lib.sh scripts/lab/dom0-init $(wildcard scripts/lab/dom0-etc/*) \
                     build/kernel/vmlinux build/lab/guest.img build/lab/xl build/bin/host-agent
 	@scripts/lab/dom0-image $@
 
 .PHONY: lab-images
-lab-images: build/lab/xen build/lab/dom0.img build/bin/host-exec
+lab-images: build/lab/xen build/lab/dom0.img build/bin/host-exec build/bin/server-load $(LAB_SERVERS)
 
 .PHONY: lab lab-down
 lab: lab-images ## start three emulated Xen hosts and leave them running

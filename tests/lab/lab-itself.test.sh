@@ -50,3 +50,24 @@ lab down
 lab down
 [[ ! -e /run/netns/$LAB ]] || fail "the network namespace is still there"
 for file in "$repository/build/lab/run/$LAB"/*.pid; do [[ ! -e $file ]] || fail "$file is still there"; done
+
+# Quotas hold for a host and for the client, are seen, and go with the lab.
+expect_failure 1 lab up --quota h1=much h1
+expect_failure 1 lab up --quota h9=1 h1
+if lab up --no-push --quota h1=0.3,client=0.2 h1 2> up.txt; then
+    expect_match "$(lab status)" '^h1 +running +0\.30 of a processor' "status with a quota"
+    busy='import time; end = time.monotonic() + 2
+while time.monotonic() < end: pass
+print(round(time.process_time() * 1000))'
+    used=$(client python3 -c "$busy")
+    ((used < 700)) || fail "the client used $used ms of 2 s, with a quota of 0.2"
+    ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$repository/build/lab/run/$LAB/h1.pid")/stat"; }
+    before=$(ticks)
+    lab exec -t 3 h1 -- sh -c 'while :; do :; done' || true
+    used=$((($(ticks) - before) * 10))
+    ((used < 1300 && used > 300)) || fail "the host used $used ms of 3 s, with a quota of 0.3"
+    lab down
+    for group in /sys/fs/cgroup/tripod-"$LAB" /sys/fs/cgroup/*/tripod-"$LAB"; do [[ ! -e $group ]] || fail "$group is still there"; done
+else
+    expect_match "$(< up.txt)" 'no CPU quotas here' "a lab with quotas where there are none"
+fi

@@ -34,4 +34,4 @@ build/lab/stock-xen: scripts/fetch-stock-xen | $(PACKAGES_STAMP)
 	@scripts/fetch-stock-xen $@
 
 .PHONY: lab-test-tools
-lab-test-tools: redis-load hostile-client $(OTHER_INTERFACE)/tripodd build/lab/stock-xen
+lab-test-tools: redis-load server-load hostile-client $(OTHER_INTERFACE)/tripodd build/lab/stock-xen
