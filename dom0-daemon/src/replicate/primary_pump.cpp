@@ -33,7 +33,7 @@ uint64_t seq_of(std::span<const std::byte> record) {
 PrimaryPump::PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& channel, gate::Gate& gate,
                          uint64_t frames_max)
     : control_(*memory.control), channel_(channel), gate_(gate), frames_max_(frames_max),
-      ring_(*memory.control, memory.record), next_seq_(memory.control->record_seq), commit_seq_(next_seq_) {}
+      ring_(*memory.control, memory.record), next_seq_(memory.control->record_seq), released_seq_(next_seq_), commit_seq_(next_seq_) {}
 
 void PrimaryPump::step(Log& log, Nanoseconds now) {
     take_frames(now);
@@ -104,7 +104,7 @@ bool PrimaryPump::wait_for_records(Nanoseconds now) {
 void PrimaryPump::forget_sent() {
     sent_begin_ = sent_end_;
     ring_.rewind();
-    next_seq_ = commit_seq_;
+    next_seq_ = released_seq_; // some may be committed already: a backup skips what it has
 }
 
 void PrimaryPump::drain(Log& log) {
@@ -204,6 +204,7 @@ bool PrimaryPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxo
     commit_seq_ = std::max(commit_seq_, entry->first_seq + entry->count);
     for (; sent_begin_ != sent_end_ && sent_[sent_begin_ % in_flight_max].end_seq <= commit_seq_; ++sent_begin_) {
         ring_.release_to(sent_[sent_begin_ % in_flight_max].end_position);
+        released_seq_ = sent_[sent_begin_ % in_flight_max].end_seq;
         made_room_ = true;
     }
     return true;

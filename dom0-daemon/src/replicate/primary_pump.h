@@ -96,6 +96,7 @@ class PrimaryPump final : public Pump {
     std::array<Sent, in_flight_max> sent_{}; // a ring: numbers sent_begin_ to sent_end_
     uint64_t sent_begin_ = 0, sent_end_ = 0;
     uint64_t next_seq_; // of the next record read from the ring
+    uint64_t released_seq_; // of the oldest record that the ring still holds
     uint64_t commit_seq_;
     uint64_t commits_ = 0;
     std::optional<uint8_t> handing_to_;
