@@ -16,6 +16,8 @@ Row a_row() {
     row.term = Term(9);
     row.role = Role::candidate;
     row.has_quorum = true;
+    row.cannot_lead = true;
+    row.left_behind = true;
     row.voted_for = ReplicaId(2);
     row.granted_to = ReplicaId(3);
     row.doubt = 4;
@@ -48,6 +50,9 @@ TEST(Row, ComesBackAsItWas) {
     EXPECT_EQ(out->term, in.term);
     EXPECT_EQ(out->role, in.role);
     EXPECT_EQ(out->has_quorum, in.has_quorum);
+    EXPECT_EQ(out->cannot_lead, in.cannot_lead);
+    EXPECT_EQ(out->left_behind, in.left_behind);
+    EXPECT_FALSE(out->witness);
     EXPECT_EQ(out->voted_for, in.voted_for);
     EXPECT_EQ(out->granted_to, in.granted_to);
     EXPECT_EQ(out->doubt, in.doubt);

@@ -157,6 +157,44 @@ TEST_F(ReplicaTest, ADeadFollowerCostsNothing) {
     EXPECT_EQ(at(1).replica->term(), Term(1));
 }
 
+TEST_F(ReplicaTest, WhoIsLeftBehindIsToldSo) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    at(3).busy = true; // it lives, and applies nothing
+    for (int i = 0; i < 1000; ++i) {
+        while (!at(1).replica->propose(bytes_of(std::string(200, 'x'))))
+            run(1ms);
+        run(50us);
+    }
+    run(config_.timing.heartbeat * 2);
+    EXPECT_TRUE(at(1).replica->peer(ReplicaId(3)).lagging);
+    EXPECT_TRUE(at(3).replica->peer(ReplicaId(1)).left_us_behind);
+    EXPECT_FALSE(at(2).replica->peer(ReplicaId(1)).left_us_behind);
+    EXPECT_FALSE(at(3).replica->peer(ReplicaId(2)).left_us_behind) << "it does not lead";
+}
+
+TEST_F(ReplicaTest, PatienceWithSlowFollowersCanEnd) {
+    config_.timing.slow_follower_grace = 60s;
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    at(3).busy = true;
+    const auto fill = [&] {
+        for (int i = 0; i < 1000; ++i) {
+            (void)at(1).replica->propose(bytes_of(std::string(200, 'x')));
+            run(50us);
+        }
+    };
+    fill();
+    EXPECT_FALSE(at(1).replica->propose(bytes_of("more"))) << "it waits for the slow one";
+    EXPECT_FALSE(at(1).replica->peer(ReplicaId(3)).lagging);
+    at(1).replica->set_slow_follower_grace(20ms);
+    fill();
+    EXPECT_TRUE(at(1).replica->peer(ReplicaId(3)).lagging);
+    EXPECT_GT(at(2).applied.size(), 500u);
+}
+
 TEST_F(ReplicaTest, ALiveFollowerThatCannotApplyHoldsTheLeaderBack) {
     config_.timing.slow_follower_grace = 10s;
     found(3);
@@ -227,6 +265,22 @@ TEST_F(ReplicaTest, WhoAbstainsVotesAndStoresButNeverLeads) {
     EXPECT_EQ(at(3).applied.size(), 20u);
     EXPECT_EQ(texts(at(2)), texts(at(3)));
     EXPECT_EQ(at(2).replica->counters().elections, 0u);
+}
+
+TEST_F(ReplicaTest, WhoAbstainsIsKnownToAllBeforeItsNextHeartbeat) {
+    found(3);
+    ASSERT_TRUE(leader());
+    run(5ms);
+    for (const int each : {1, 3})
+        EXPECT_FALSE(at(each).replica->peer(ReplicaId(2)).cannot_lead);
+    at(2).replica->abstain();
+    run(config_.timing.heartbeat / 2);
+    for (const int each : {1, 3})
+        EXPECT_TRUE(at(each).replica->peer(ReplicaId(2)).cannot_lead);
+    EXPECT_FALSE(at(1).replica->peer(ReplicaId(3)).cannot_lead);
+    const auto passed_on = at(1).replica->transfer_leadership(ReplicaId(2));
+    ASSERT_FALSE(passed_on);
+    EXPECT_EQ(passed_on.error(), TransferError::unfit);
 }
 
 TEST_F(ReplicaTest, WhoAbstainsAloneLeavesTheGroupWithoutALeader) {

@@ -98,8 +98,10 @@ struct PeerStatus {
     bool replaced = false; ///< it came back without its memory: no member until the membership says so
     bool suspect = false;  ///< its disk may have lost entries that it acknowledged, until a leader has repaired it
     bool learner = false;  ///< receives the log, does not count
-    Index acked;           ///< leader only: it holds the log up to here (its memory, not yet its program)
-    Index applied;         ///< its listener has taken entries up to here
+    bool cannot_lead = false;       ///< it says so itself: it abstains, is a witness, or its storage failed
+    bool left_us_behind = false;    ///< it leads, and says that we missed more than its ring holds
+    Index acked;                    ///< leader only: it holds the log up to here (its memory, not yet its program)
+    Index applied;                  ///< its listener has taken entries up to here
     Nanoseconds last_heard{};       ///< when its row last moved
     std::uint64_t incarnation = 0;  ///< of it as it is known here; 0: not met yet
     std::uint64_t refused_ring = 0; ///< it keeps a ring of so many bytes, which is not ours; 0: it is not refused
@@ -169,6 +171,9 @@ class Replica {
     /// From the next tick on this replica never leads: it goes on storing, committing and voting, but does not
     /// stand, and if it leads it steps down and leaves the field to the others. For good.
     void abstain();
+
+    /// From now on Timing::slow_follower_grace is this.
+    void set_slow_follower_grace(Nanoseconds grace);
 
     /// Whom to let lead when a leader is missed (Config::preferred_leader).
     void prefer(ReplicaId leader);

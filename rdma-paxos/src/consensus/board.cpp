@@ -54,8 +54,9 @@ constexpr std::size_t board_bytes = 32768;
 static_assert(row_offset(ReplicaId(max_replica_id)) + row_slot <= board_bytes);
 
 // Bits of `flags`, in order.
-constexpr std::array<bool Row::*, 7> flag_bits{&Row::has_quorum,  &Row::newcomer,  &Row::cannot_lead, &Row::suspect,
-                                               &Row::handed_over, &Row::dismissed, &Row::witness};
+constexpr std::array<bool Row::*, 8> flag_bits{&Row::has_quorum, &Row::newcomer,    &Row::cannot_lead,
+                                               &Row::suspect,    &Row::handed_over, &Row::dismissed,
+                                               &Row::witness,    &Row::left_behind};
 
 std::uint64_t row_check(const RowImage& image, std::uint64_t salt, ReplicaId writer) {
     return hash64(image.data() + 8, image.size() - 8, salt ^ (writer.value() * 0x9e3779b97f4a7c15u));

@@ -27,6 +27,7 @@ struct Row {
     bool handed_over = false;  ///< led the term before, gave its lease up, and voted for its successor
     bool witness = false;      ///< it has no state machine
     bool dismissed = false;    ///< a leader's: the receiver is no member
+    bool left_behind = false;  ///< a leader's: the receiver missed more than the sender's ring holds
     ReplicaId voted_for;       ///< in `term`
     ReplicaId granted_to;      ///< who alone may write the sender's log, in `term`
     Term released;             ///< a candidate's: the leader of this term gave up its lease in the sender's favour

@@ -241,6 +241,7 @@ Row Replica::Impl::own_row(const Peer& peer) const {
     row.suspect = suspect_;
     row.handed_over = handed_over_;
     row.dismissed = role_ == Role::leader && !peer.listed && membership_.index <= commit_.index;
+    row.left_behind = role_ == Role::leader && peer.lagging;
     row.released = candidacy_released_;
     row.voted_for = voted_for_;
     row.granted_to = granted_to_;

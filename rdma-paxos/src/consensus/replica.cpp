@@ -271,6 +271,8 @@ PeerStatus Replica::Impl::status_of(ReplicaId id) const {
     status.replaced = peer->incarnation != 0 && membership_.find(id) && !peer->listed;
     status.suspect = peer->row.suspect;
     status.refused_ring = peer->refused_ring;
+    status.cannot_lead = peer->row.cannot_lead;
+    status.left_us_behind = peer->row.left_behind && peer->row.role == Role::leader && peer->row.term >= term_;
     status.learner = peer->listed && !peer->counts_old && !peer->counts_new;
     status.applied = peer->row.applied_index;
     status.last_heard = peer->last_heard;
@@ -371,6 +373,9 @@ const std::optional<Error>& Replica::failure() const {
 }
 void Replica::observe(TransitionObserver* observer) {
     impl_->observe(observer);
+}
+void Replica::set_slow_follower_grace(Nanoseconds grace) {
+    impl_->set_slow_follower_grace(grace);
 }
 void Replica::abstain() {
     impl_->abstain();

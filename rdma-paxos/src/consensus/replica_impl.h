@@ -44,7 +44,11 @@ class Replica::Impl {
     tl::expected<Index, ProposeError> propose_reserved();
     tl::expected<Index, ProposeError> propose(Bytes body);
     void flush(Nanoseconds now);
-    void abstain() { abstains_ = true; }
+    void set_slow_follower_grace(Nanoseconds grace) { config_.timing.slow_follower_grace = grace; }
+    void abstain() {
+        abstains_ = true;
+        rows_changed(); // whoever would pass leadership on should know at once
+    }
     void prefer(ReplicaId leader) { config_.preferred_leader = leader; }
     tl::expected<void, TransferError> transfer_leadership(ReplicaId to);
     tl::expected<void, ChangeError> change_membership(std::span<const Member> members);
