@@ -3,6 +3,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <exception>
+#include <system_error>
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -89,13 +91,28 @@ void Server::accept_all() {
         Client& client = clients_.emplace_back();
         client.connection = std::make_unique<Connection>(std::move(fd), std::string());
         client.connection->rename(client.connection->remote_address());
-        client.thread = std::thread([this, &client] {
-            session_(*client.connection);
-            client.connection->shut_down();
-            client.done = true;
-        });
+        try {
+            client.thread = std::thread([this, &client] {
+                serve(*client.connection);
+                client.done = true;
+            });
+        } catch (const std::system_error& error) {
+            log::warning("{}: no thread for this connection: {}", client.connection->name(), error.what());
+            clients_.pop_back();
+            continue;
+        }
         pthread_setname_np(client.thread.native_handle(), "peer");
     }
+}
+
+// What a session throws ends that session, not the daemon.
+void Server::serve(Connection& connection) {
+    try {
+        session_(connection);
+    } catch (const std::exception& error) {
+        log::error("{}: {}", connection.name(), error.what());
+    }
+    connection.shut_down();
 }
 
 } // namespace tripod::peer

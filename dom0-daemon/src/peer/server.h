@@ -42,6 +42,7 @@ class Server {
 
     Server(UniqueFd fd, uint16_t port, Session session);
     void accept_all();
+    void serve(Connection& connection);
     void reap();
 
     UniqueFd fd_;
