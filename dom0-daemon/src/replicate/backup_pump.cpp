@@ -14,25 +14,40 @@ void BackupPump::attach(const xen::SharedMemory& memory, xen::EventChannel& chan
     next_seq_ = next_seq;
 }
 
+void BackupPump::detach() {
+    if (ring_)
+        follow_applied();
+    last_unfit_ = unfit();
+    ring_.reset();
+    control_ = nullptr;
+    channel_ = nullptr;
+    detached_ = true;
+}
+
+void BackupPump::give_up(std::string why) {
+    if (!broken_)
+        broken_ = std::move(why);
+}
+
 uint32_t BackupPump::unfit() const {
-    return control_ == nullptr ? 0 : std::atomic_ref(control_->unfit).load(std::memory_order_acquire);
+    return control_ == nullptr ? last_unfit_ : std::atomic_ref(control_->unfit).load(std::memory_order_acquire);
 }
 
 bool BackupPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxos::Bytes body) {
-    if (broken_ || unfit() != 0)
-        return true; // a replica that strayed must not hold the others back
-    if (!ring_)
+    const bool follows = fit();
+    if (follows && (!ring_ || paused_))
         return false;
     const auto entry = decode_entry(body);
     if (!entry) {
-        broken_ = entry.error();
+        give_up(entry.error());
         return true;
     }
     if (entry->kind != EntryKind::records) {
         close(*entry);
         return true;
     }
-    if (closed())
+    // A replica that strayed must not hold the others back, and still has to hear of the end.
+    if (!follows || closed())
         return true;
     record::RecordReader reader(entry->records);
     for (auto next = reader.next(); next && *next; next = reader.next()) {
@@ -69,10 +84,10 @@ void BackupPump::step(Log& log, Nanoseconds now) {
     follow_applied();
     wake_waiters(now);
     // Drained first: a VM that strays on the last stretch must leave the field to another one.
-    const bool may = promotable_ && !closed() && !broken_ && unfit() == 0 && ring_->drained();
+    const bool may = promotable_ && !closed() && fit() && ring_->drained();
     if (!log.leading())
         proposed_promotion_ = false;
-    else if (may && !proposed_promotion_)
+    else if (may && !proposed_promotion_ && (!last_look_ || last_look_()))
         proposed_promotion_ = log.propose(encode_promoted(self_)) == Log::Proposed::yes;
 }
 
@@ -83,10 +98,12 @@ Nanoseconds BackupPump::next_deadline(Nanoseconds now) const {
 }
 
 bool BackupPump::ready_for_life() const {
-    return promoted_ == self_ && ring_ && !broken_ && unfit() == 0 && ring_->drained();
+    return promoted_ == self_ && ring_ && fit() && ring_->drained();
 }
 
 void BackupPump::follow_applied() {
+    if (control_ == nullptr)
+        return;
     const uint64_t seq = std::atomic_ref(control_->replay_seq).load(std::memory_order_acquire);
     while (!appended_entries_.empty() && appended_entries_.front().second <= seq) {
         applied_index_ = appended_entries_.front().first;

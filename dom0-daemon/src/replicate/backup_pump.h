@@ -23,9 +23,18 @@ class BackupPump final : public Pump {
     explicit BackupPump(uint8_t self) : self_(self) {}
 
     // The restored VM is ready: from here on entries go to its replay ring, and before that they wait in the log.
-    // Both outlive the pump.
+    // Both stay until detach().
     void attach(const xen::SharedMemory& memory, xen::EventChannel& channel, uint64_t next_seq);
     bool attached() const { return ring_.has_value(); }
+    // The VM's pages go away. From here on the log is only followed to the word about its end.
+    void detach();
+
+    // Records wait in the log, which fills up; reversible. So the VM can come to rest at the end of what it has.
+    void pause(bool paused) { paused_ = paused; }
+    // The VM can follow no further, for a reason that its pages do not tell: it is never promoted.
+    void give_up(std::string why);
+    // Asked right before this replica proposes its promotion: there is no way back from that.
+    void set_last_look(std::function<bool()> fit) { last_look_ = std::move(fit); }
 
     // Whether this replica may take the VM over when it leads.
     void allow_promotion(bool allowed) { promotable_ = allowed; }
@@ -36,7 +45,7 @@ class BackupPump final : public Pump {
 
     // This replica was promoted, and its VM has applied every record: time to go live.
     bool ready_for_life() const;
-    // Everything committed that has reached us is applied by the VM.
+    // Everything that was put into the replay ring is applied by the VM.
     bool drained() const { return ring_ && ring_->drained(); }
     // Brings applied_index() up to date; step() does so too.
     void follow_applied();
@@ -45,9 +54,14 @@ class BackupPump final : public Pump {
 
   private:
     void wake_waiters(Nanoseconds now);
+    bool fit() const { return !broken_ && !detached_ && unfit() == 0; }
 
     uint8_t self_;
     bool promotable_ = true;
+    bool paused_ = false;
+    bool detached_ = false;
+    uint32_t last_unfit_ = 0; // when it was detached
+    std::function<bool()> last_look_;
     bool proposed_promotion_ = false;
     bool appended_ = false; // since the last kick
     tripod_control* control_ = nullptr;

@@ -576,6 +576,91 @@ TEST_F(Pumps, AJumpInTheRecordRingIsFoundBeforeItIsSent) {
     EXPECT_TRUE(primary.broken());
 }
 
+TEST_F(Pumps, AStrayedBackupStandsStillAndStillHearsOfTheEnd) {
+    log_reads(1, 10);
+    step();
+    commit(1);
+    apply_all();
+    backup_log.leads = false;
+    backup.step(backup_log, now);
+    ASSERT_EQ(backup.applied_index(), 1u);
+    backup_pages.control.unfit = TRIPOD_REASON_syscall;
+    backup_log.leads = true;
+    log_reads(2, 10);
+    step();
+    commit(1);
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup.applied_index(), 1u) << "its VM is where it strayed";
+    EXPECT_EQ(backup_pages.control.replay_prod, backup_pages.control.replay_cons);
+    EXPECT_TRUE(backup_log.proposed.empty()) << "it is not promoted, even if it leads";
+    ASSERT_TRUE(backup.on_commit(rdma_paxos::Index(3), {}, replicate::encode_promoted(3)));
+    EXPECT_EQ(backup.promoted(), 3) << "its copy must go";
+
+    replicate::BackupPump other(3);
+    FakePages pages(ring_bytes);
+    other.attach(pages.memory(), backup_channel, 0);
+    other.give_up("its domain is gone");
+    other.give_up("and more");
+    EXPECT_EQ(other.broken(), "its domain is gone");
+    ASSERT_TRUE(other.on_commit(rdma_paxos::Index(1), {}, replicate::encode_dissolved()));
+    EXPECT_TRUE(other.dissolved());
+}
+
+TEST_F(Pumps, NothingIsReadOfAVmWhosePagesAreGone) {
+    replicate::BackupPump mine(2);
+    auto pages = std::make_unique<FakePages>(ring_bytes);
+    mine.attach(pages->memory(), backup_channel, 0);
+    log_reads(2, 10);
+    step();
+    const auto entry = log.proposed.front();
+    ASSERT_TRUE(mine.on_commit(rdma_paxos::Index(1), {}, entry));
+    pages->apply();
+    pages->apply();
+    pages->control.unfit = TRIPOD_REASON_output;
+    mine.detach();
+    std::memset(static_cast<void*>(&pages->control), 0xff, sizeof pages->control);
+    pages.reset();
+    EXPECT_EQ(mine.unfit(), uint32_t{TRIPOD_REASON_output}) << "what was found stays known";
+    EXPECT_EQ(mine.applied_index(), 1u);
+    mine.step(backup_log, now);
+    mine.follow_applied();
+    EXPECT_FALSE(mine.drained());
+    EXPECT_FALSE(mine.ready_for_life());
+    EXPECT_EQ(mine.next_deadline(now), std::chrono::nanoseconds::max());
+    EXPECT_TRUE(mine.on_commit(rdma_paxos::Index(2), {}, entry)) << "it holds nobody up";
+    EXPECT_EQ(mine.applied_index(), 1u);
+    ASSERT_TRUE(mine.on_commit(rdma_paxos::Index(3), {}, replicate::encode_promoted(2)));
+    EXPECT_FALSE(mine.ready_for_life());
+    EXPECT_TRUE(backup_log.proposed.empty());
+}
+
+TEST_F(Pumps, APausedBackupComesToRestAndGoesOn) {
+    log_reads(1, 10);
+    step();
+    const auto entry = log.proposed.front();
+    backup.pause(true);
+    EXPECT_FALSE(backup.on_commit(rdma_paxos::Index(1), {}, entry));
+    EXPECT_TRUE(backup.drained());
+    backup.pause(false);
+    EXPECT_TRUE(backup.on_commit(rdma_paxos::Index(1), {}, entry));
+    apply_all();
+    EXPECT_EQ(applied, logged);
+}
+
+TEST_F(Pumps, ABackupLooksAtItsVmBeforeItProposesItsPromotion) {
+    bool lives = false;
+    int looks = 0;
+    backup.set_last_look([&] { return ++looks, lives; });
+    backup.step(backup_log, now);
+    EXPECT_EQ(looks, 1);
+    EXPECT_TRUE(backup_log.proposed.empty());
+    lives = true;
+    backup.step(backup_log, now);
+    EXPECT_EQ(backup_log.proposed.size(), 1u);
+    backup.step(backup_log, now);
+    EXPECT_EQ(looks, 2) << "proposed is proposed";
+}
+
 TEST(Entry, HostileBytesAreRefused) {
     replicate::EntryBuilder builder;
     builder.add(4, numbered_read(4, 20));
