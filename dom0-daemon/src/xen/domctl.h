@@ -34,6 +34,7 @@ class Domctl {
     virtual Result<void> disable(DomId domain) = 0;
     virtual Result<void> set_profile(DomId domain, const tripod_profile& profile) = 0;
     virtual Result<void> set_mode(DomId domain, tripod_mode mode, uint64_t next_seq) = 0;
+    // Does not disturb the guest. ESRCH: there is no such domain.
     virtual Result<Status> status(DomId domain) = 0;
 };
 
