@@ -70,6 +70,9 @@ TEST_F(CommandTest, JsonHasASchemaAndEverything) {
     ASSERT_EQ(run({"status", "web1", "--json"}), 0);
     const auto vm = nlohmann::json::parse(out);
     EXPECT_EQ(vm["state"], "degraded");
+    EXPECT_EQ(vm["reason"], "h3 is dead");
+    EXPECT_TRUE(vm["backups"][0]["reason"].is_null());
+    EXPECT_EQ(vm["backups"][1]["reason"], "lagging beyond the log");
     EXPECT_EQ(vm["index"]["committed"], 120);
     EXPECT_EQ(vm["backups"][0]["applied"], 118);
     EXPECT_TRUE(vm["backups"][1]["applied"].is_null());
@@ -85,6 +88,9 @@ TEST_F(CommandTest, StatusAndInfoAreForPeople) {
     EXPECT_NE(out.find("index_committed        : 120\n"), std::string::npos) << out;
     EXPECT_NE(out.find("backup h2              : ok, holds 120, applied 118, heartbeat 12 ms ago\n"),
               std::string::npos);
+    EXPECT_NE(out.find("backup h3              : dead, holds 90: lagging beyond the log\n"), std::string::npos)
+        << out;
+    EXPECT_NE(out.find("reason                 : h3 is dead\n"), std::string::npos) << out;
     EXPECT_NE(out.find(": backup_lost: h3\n"), std::string::npos);
     EXPECT_EQ(run({"info"}), 0);
     EXPECT_NE(out.find("xen_version            : 4.17.5\n"), std::string::npos);

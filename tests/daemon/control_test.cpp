@@ -6,6 +6,7 @@
 
 #include <condition_variable>
 #include <random>
+#include <set>
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+#include "control/json.h"
 #include "fake_service.h"
 #include "record_builder.h"
 #include "server_loop.h"
@@ -54,6 +56,26 @@ class ControlTest : public ::testing::Test {
     FakeService service;
     std::unique_ptr<ServerLoop> server = std::make_unique<ServerLoop>(path, service);
 };
+
+// A name that one side does not know would be read as another state.
+TEST(StateNames, EveryStateHasOneAndComesBack) {
+    std::set<std::string> names;
+    for (int i = 0; i <= static_cast<int>(VmState::live); ++i) {
+        VmStatus status;
+        status.state = static_cast<VmState>(i);
+        EXPECT_TRUE(names.insert(control::vm_state_name(status.state)).second) << i;
+        EXPECT_EQ(control::vm_status_from(control::to_json(status)).state, status.state);
+    }
+    EXPECT_FALSE(names.contains("unknown"));
+    names.clear();
+    for (int i = 0; i <= static_cast<int>(ReplicaState::isolated); ++i) {
+        VmStatus status;
+        status.backups.emplace_back().state = static_cast<ReplicaState>(i);
+        EXPECT_TRUE(names.insert(control::replica_state_name(status.backups[0].state)).second) << i;
+        EXPECT_EQ(control::vm_status_from(control::to_json(status)).backups[0].state, status.backups[0].state);
+    }
+    EXPECT_FALSE(names.contains("unknown"));
+}
 
 TEST_F(ControlTest, RequestsReachTheServiceAndAnswersComeBackWhole) {
     auto result = call(path, ProtectRequest{"web1", {"h2", "h3"}, "/boot/vmlinux", "xenbr1"});

@@ -20,9 +20,10 @@ inline VmStatus sample_status() {
     s.domid = DomId{3};
     s.role = Role::primary;
     s.state = VmState::degraded;
+    s.reason = "h3 is dead";
     s.primary = "h1";
-    s.backups = {{"h2", ReplicaState::ok, Index{120}, Index{118}, 12},
-                 {"h3", ReplicaState::dead, Index{90}, std::nullopt, std::nullopt}};
+    s.backups = {{"h2", ReplicaState::ok, Index{120}, Index{118}, 12, std::nullopt},
+                 {"h3", ReplicaState::dead, Index{90}, std::nullopt, std::nullopt, "lagging beyond the log"}};
     s.last = Index{121};
     s.committed = Index{120};
     s.applied = Index{120};

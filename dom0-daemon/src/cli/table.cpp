@@ -66,6 +66,8 @@ std::string status_text(const VmStatus& vm) {
     out += fact("domid", fmt::format("{}", number(vm.domid)));
     out += fact("role", role_name(vm.role));
     out += fact("state", vm_state_name(vm.state));
+    if (vm.reason)
+        out += fact("reason", *vm.reason);
     out += fact("primary", vm.primary);
     out += fact("term", fmt::format("{}", number(vm.term)));
     out += fact("index_last", fmt::format("{}", number(vm.last)));
@@ -81,6 +83,8 @@ std::string status_text(const VmStatus& vm) {
             text += fmt::format(", applied {}", number(*b.applied));
         if (b.heartbeat_ms)
             text += fmt::format(", heartbeat {} ms ago", *b.heartbeat_ms);
+        if (b.reason)
+            text += ": " + *b.reason;
         out += fact("backup " + printable(b.host), text);
     }
     if (vm.divergence) {

@@ -15,21 +15,25 @@ using Names = std::array<std::pair<E, const char*>, N>;
 
 constexpr Names<Role, 2> role_names{{{Role::primary, "primary"}, {Role::backup, "backup"}}};
 
-constexpr Names<ReplicaState, 6> replica_state_names{{{ReplicaState::syncing, "syncing"},
+constexpr Names<ReplicaState, 7> replica_state_names{{{ReplicaState::syncing, "syncing"},
                                                       {ReplicaState::ok, "ok"},
                                                       {ReplicaState::catching_up, "catching-up"},
                                                       {ReplicaState::diverged, "diverged"},
+                                                      {ReplicaState::lost, "lost"},
                                                       {ReplicaState::dead, "dead"},
                                                       {ReplicaState::isolated, "isolated"}}};
 
-constexpr Names<VmState, 8> vm_state_names{{{VmState::protecting, "protecting"},
-                                            {VmState::protected_, "protected"},
-                                            {VmState::degraded, "degraded"},
-                                            {VmState::stalled, "stalled"},
-                                            {VmState::catching_up, "catching-up"},
-                                            {VmState::diverged, "diverged"},
-                                            {VmState::electing, "electing"},
-                                            {VmState::live, "live"}}};
+constexpr Names<VmState, 11> vm_state_names{{{VmState::protecting, "protecting"},
+                                             {VmState::protected_, "protected"},
+                                             {VmState::degraded, "degraded"},
+                                             {VmState::stalled, "stalled"},
+                                             {VmState::broken, "broken"},
+                                             {VmState::unprotected, "unprotected"},
+                                             {VmState::catching_up, "catching-up"},
+                                             {VmState::diverged, "diverged"},
+                                             {VmState::lost, "lost"},
+                                             {VmState::electing, "electing"},
+                                             {VmState::live, "live"}}};
 
 template <typename E, std::size_t N>
 const char* name_of(const Names<E, N>& names, E value) {
@@ -69,12 +73,18 @@ std::optional<T> optional_number(const Json& json, const char* name) {
     return m.is_number_integer() ? std::optional(m.get<T>()) : std::nullopt;
 }
 
+std::optional<std::string> optional_text(const Json& json, const char* name) {
+    const Json& m = member(json, name);
+    return m.is_string() ? std::optional(m.get<std::string>()) : std::nullopt;
+}
+
 Json to_json(const ReplicaStatus& replica) {
     return {{"host", replica.host},
             {"state", replica_state_name(replica.state)},
             {"acknowledged", number(replica.acknowledged)},
             {"applied", or_null(replica.applied)},
-            {"heartbeat_ms", or_null(replica.heartbeat_ms)}};
+            {"heartbeat_ms", or_null(replica.heartbeat_ms)},
+            {"reason", or_null(replica.reason)}};
 }
 
 Json to_json(const DivergenceStatus& d) {
@@ -123,6 +133,7 @@ Json to_json(const VmStatus& s) {
         {"domid", number(s.domid)},
         {"role", role_name(s.role)},
         {"state", vm_state_name(s.state)},
+        {"reason", or_null(s.reason)},
         {"primary", s.primary},
         {"backups", std::move(backups)},
         {"index", {{"last", number(s.last)}, {"committed", number(s.committed)}, {"applied", number(s.applied)}}},
@@ -184,6 +195,7 @@ VmStatus vm_status_from(const Json& json) {
     s.domid = DomId{number_or<std::uint32_t>(json, "domid", 0)};
     s.role = value_of(role_names, text_or(json, "role"));
     s.state = value_of(vm_state_names, text_or(json, "state"));
+    s.reason = optional_text(json, "reason");
     s.primary = text_or(json, "primary");
     for (const Json& b : member(json, "backups")) {
         ReplicaStatus r;
@@ -193,6 +205,7 @@ VmStatus vm_status_from(const Json& json) {
         if (const auto applied = optional_number<std::uint64_t>(b, "applied"))
             r.applied = Index{*applied};
         r.heartbeat_ms = optional_number<std::int64_t>(b, "heartbeat_ms");
+        r.reason = optional_text(b, "reason");
         s.backups.push_back(std::move(r));
     }
     const Json& index = member(json, "index");

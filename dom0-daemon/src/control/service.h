@@ -64,6 +64,7 @@ enum class ReplicaState : std::uint8_t {
     ok,          // follows the log
     catching_up, // follows, but behind
     diverged,    // unfit: strayed from the log, will not be promoted
+    lost,        // unfit: its copy does not run any more, or missed more than the log holds
     dead,        // no heartbeat
     isolated,    // went live by `failover --isolated`; no member any more
 };
@@ -72,9 +73,12 @@ enum class VmState : std::uint8_t {
     protecting,  // protect runs
     protected_,  // every backup is ok
     degraded,    // a majority goes on, at least one backup is not ok
-    stalled,     // no majority: outputs wait
+    stalled,     // no majority, or not the leader: outputs wait
+    broken,      // its guest did what cannot be logged: nothing leaves it, a backup may take over
+    unprotected, // protection has ended by itself, and the VM runs on alone
     catching_up, // on a backup: behind the committed index
     diverged,    // on a backup: this replica strayed
+    lost,        // on a backup: its copy does not run any more, or missed more than the log holds
     electing,    // on a backup: the primary is gone, the election or the drain runs
     live,        // runs here after a failover, or isolated
 };
@@ -85,6 +89,7 @@ struct ReplicaStatus {
     Index acknowledged{};                     // last index this host is known to hold
     std::optional<Index> applied;             // last index its VM applied, when known
     std::optional<std::int64_t> heartbeat_ms; // age of its last heartbeat
+    std::optional<std::string> reason;        // why it cannot take over, when more is known than the state says
 };
 
 // Filled in only where TRIPOD_OP_status reported one.
@@ -109,6 +114,7 @@ struct VmStatus {
     DomId domid{};
     Role role = Role::primary;
     VmState state = VmState::protecting;
+    std::optional<std::string> reason;    // why it is not protected
     std::string primary;                  // host name of the primary as this host knows it
     std::vector<ReplicaStatus> backups;   // the primary: each backup. A backup: itself, and others as far as known
     Index last{}, committed{}, applied{}; // of this host

@@ -25,7 +25,10 @@ namespace event {
 inline constexpr std::string_view protect_started = "protect_started"; // the admin's request was accepted
 inline constexpr std::string_view protected_ = "protected";            // every backup asked for follows the log
 inline constexpr std::string_view unprotected = "unprotected";
-inline constexpr std::string_view backup_lost = "backup_lost"; // detail: the host
+inline constexpr std::string_view backup_lost = "backup_lost"; // the primary: a backup cannot take over (any more);
+                                                               // detail: the host, and why if it still answers
+inline constexpr std::string_view copy_lost =
+    "copy_lost"; // on a backup: its copy does not run, or missed too much; detail: the host and why
 inline constexpr std::string_view peer_rejected =
     "peer_rejected"; // a connection to the group was turned away, or turned this host away; detail: who and why
 inline constexpr std::string_view diverged = "diverged"; // detail: host, index, thread, expected, found
@@ -34,9 +37,9 @@ inline constexpr std::string_view elected = "elected";   // this host leads the 
 inline constexpr std::string_view drained = "drained";   // every committed record is applied
 inline constexpr std::string_view live = "live";         // the VM runs on by itself here
 inline constexpr std::string_view network_moved =
-    "network_moved";                                 // its vif is on the real bridge, address announced
-inline constexpr std::string_view broken =
-    "broken"; // protection is lost by what happened here; nothing leaves until the group has decided; detail: what
+    "network_moved"; // its vif is on the real bridge, address announced
+inline constexpr std::string_view network_failed =
+    "network_failed"; // it is live and could not be brought onto the network; detail: why. Tried again
 inline constexpr std::string_view failed = "failed"; // an operation was given up; detail: why
 } // namespace event
 
