@@ -134,6 +134,15 @@ Result<void> ensure_bridge(const std::string& name) {
     return netlink->set_up(link->get(), name);
 }
 
+Result<void> check_bridge(const std::string& name) {
+    auto netlink = Netlink::open();
+    if (!netlink)
+        return tl::unexpected(netlink.error());
+    if (auto found = netlink->find_bridge(name); !found)
+        return tl::unexpected(found.error());
+    return {};
+}
+
 Result<void> move_to_bridge(const std::string& interface, const std::string& bridge,
                             std::optional<MacAddress> guest) {
     auto netlink = Netlink::open();

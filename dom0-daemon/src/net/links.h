@@ -18,6 +18,9 @@ namespace tripod::net {
  */
 Result<void> ensure_bridge(const std::string& name);
 
+/** Fails unless there is a Linux bridge of that name; the error says what there is. Changes nothing. */
+Result<void> check_bridge(const std::string& name);
+
 /**
  * Makes `interface` a port of `bridge`, leaving the bridge it is on, and sets it up. Repeating it does no harm.
  * `guest`: the bridge is told at once that this MAC is behind the interface. Otherwise what it learned while the VM

@@ -118,29 +118,21 @@ class LibxlToolstack final : public Toolstack {
         Config config;
         if (int rc = libxl_retrieve_domain_configuration(ctx_, number(domain), config.get(), nullptr); rc != 0)
             return failed("read the configuration", domain, rc);
-        DomainConfig out;
-        out.name = text_or_empty(config->c_info.name);
-        out.uuid = uuid_text(config->c_info.uuid);
-        out.pv = config->c_info.type == LIBXL_DOMAIN_TYPE_PV;
-        out.vcpus = static_cast<uint32_t>(config->b_info.max_vcpus);
-        out.memory_kib = config->b_info.max_memkb;
-        out.kernel = text_or_empty(config->b_info.kernel);
-        if (out.kernel.empty() && out.pv)
-            out.kernel = text_or_empty(config->b_info.u.pv.kernel);
-        for (int i = 0; i < config->num_nics; ++i) {
-            const libxl_device_nic& nic = config->nics[i];
-            Vif vif;
-            vif.devid = nic.devid;
-            vif.bridge = text_or_empty(nic.bridge);
-            vif.ip = text_or_empty(nic.ip);
-            std::memcpy(vif.mac.data(), nic.mac, vif.mac.size());
-            out.vifs.push_back(std::move(vif));
-        }
+        DomainConfig out = describe(*config.get());
         char* json = libxl_domain_config_to_json(ctx_, config.get());
         if (json == nullptr)
             return failed("print the configuration", domain, ERROR_FAIL);
         out.json = json;
         std::free(json);
+        return out;
+    }
+
+    Result<DomainConfig> read_config(const std::string& config_json) override {
+        Config config;
+        if (auto read = parse(config, config_json); !read)
+            return tl::unexpected(read.error());
+        DomainConfig out = describe(*config.get());
+        out.json = config_json;
         return out;
     }
 
@@ -155,8 +147,11 @@ class LibxlToolstack final : public Toolstack {
     Result<DomId> restore(const std::string& config_json, const std::string& name, const std::string& bridge,
                           int fd) override {
         Config config;
-        if (libxl_domain_config_from_json(ctx_, config.get(), config_json.c_str()) != 0)
-            return tl::unexpected(Error{0, "the configuration sent by the primary is not one that libxl reads"});
+        if (auto read = parse(config, config_json); !read)
+            return tl::unexpected(read.error());
+        // Two kernels that write to one disk destroy what is on it.
+        if (config->num_disks != 0)
+            return tl::unexpected(Error{0, "restore " + name + ": it has disks"});
         replace(config->c_info.name, name);
         for (int i = 0; i < config->num_nics; ++i)
             replace(config->nics[i].bridge, bridge);
@@ -190,6 +185,35 @@ class LibxlToolstack final : public Toolstack {
     }
 
   private:
+    Result<void> parse(Config& config, const std::string& json) {
+        if (libxl_domain_config_from_json(ctx_, config.get(), json.c_str()) != 0)
+            return tl::unexpected(Error{0, "the configuration sent by the primary is not one that libxl reads"});
+        return {};
+    }
+    static DomainConfig describe(const libxl_domain_config& config) {
+        DomainConfig out;
+        out.name = text_or_empty(config.c_info.name);
+        out.uuid = uuid_text(config.c_info.uuid);
+        out.pv = config.c_info.type == LIBXL_DOMAIN_TYPE_PV;
+        out.vcpus = static_cast<uint32_t>(config.b_info.max_vcpus);
+        out.memory_kib = config.b_info.max_memkb;
+        out.kernel = text_or_empty(config.b_info.kernel);
+        if (out.kernel.empty() && out.pv)
+            out.kernel = text_or_empty(config.b_info.u.pv.kernel);
+        for (int i = 0; i < config.num_nics; ++i) {
+            const libxl_device_nic& nic = config.nics[i];
+            Vif vif;
+            vif.devid = nic.devid;
+            vif.bridge = text_or_empty(nic.bridge);
+            vif.ip = text_or_empty(nic.ip);
+            vif.custom_name = text_or_empty(nic.ifname);
+            std::memcpy(vif.mac.data(), nic.mac, vif.mac.size());
+            out.vifs.push_back(std::move(vif));
+        }
+        for (int i = 0; i < config.num_disks; ++i)
+            out.disks.push_back(text_or_empty(config.disks[i].vdev));
+        return out;
+    }
     static void replace(char*& field, const std::string& value) {
         std::free(field);
         field = strdup(value.c_str());

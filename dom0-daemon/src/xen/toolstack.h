@@ -22,7 +22,8 @@ struct Vif {
     int devid = 0;
     std::string bridge;
     std::array<uint8_t, 6> mac{};
-    std::string ip; // as the configuration has it, may be empty
+    std::string ip;          // as the configuration has it, may be empty
+    std::string custom_name; // of its interface in dom0; empty: device_name()
 
     // What netback calls it in dom0 while `domain` runs.
     static std::string device_name(DomId domain, int devid);
@@ -37,7 +38,8 @@ struct DomainConfig {
     uint64_t memory_kib = 0;
     std::string kernel; // path in dom0, empty with a boot loader
     std::vector<Vif> vifs;
-    std::string json; // libxl_domain_config, for restore()
+    std::vector<std::string> disks; // as the guest calls them: "xvda"
+    std::string json;               // libxl_domain_config, for restore()
 };
 
 class Toolstack {
@@ -51,6 +53,8 @@ class Toolstack {
     virtual bool exists(DomId domain) = 0;
     virtual std::vector<DomId> domains() = 0;
     virtual Result<DomainConfig> config(DomId domain) = 0;
+    // What another host sent as DomainConfig::json. Not trusted; changes nothing.
+    virtual Result<DomainConfig> read_config(const std::string& config_json) = 0;
     virtual std::string xen_version() = 0;
 
     // Asks the guest to suspend, then writes its state to `fd` (libxl's stream, without xl's header). Success
