@@ -24,13 +24,14 @@ std::string message_of(const std::string& text) {
 }
 
 TEST(Config, EveryKeyIsRead) {
-    auto c = parse_config("host=\"h1\"\n"
-                          "listen = '10.0.0.1:7000'   # comment with = in it\n"
-                          "peers = [ \"h2=10.0.0.2\",\n   'h3=[fe80::3]:7481' ]\n"
-                          "rdma_device = \"rxe0\"\nheartbeat_ms = 10\nelection_min_ms=200; election_max_ms=400\n"
-                          "lease_ms=\"150\"\nconnect_timeout_ms=100\nring_pages = 64\nlog_mbytes=8\n"
-                          "isolated_bridge=\"iso\"\nsocket=\"/tmp/s\"\nstate_dir=\"/tmp/d\"\nlog_level=\"debug\"\n",
-                          "t.conf");
+    auto c =
+        parse_config("host=\"h1\"\n"
+                     "listen = '10.0.0.1:7000'   # comment with = in it\n"
+                     "peers = [ \"h2=10.0.0.2\",\n   'h3=[fe80::3]:7481' ]\n"
+                     "rdma_device = \"rxe0\"\nheartbeat_ms = 10\nelection_min_ms=200; election_max_ms=400\n"
+                     "lease_ms=\"150\"\nslow_backup_ms=900\nconnect_timeout_ms=100\nring_pages = 64\nlog_mbytes=8\n"
+                     "isolated_bridge=\"iso\"\nsocket=\"/tmp/s\"\nstate_dir=\"/tmp/d\"\nlog_level=\"debug\"\n",
+                     "t.conf");
     ASSERT_TRUE(c) << c.error().message;
     EXPECT_EQ(c->host, "h1");
     EXPECT_EQ(c->listen_address, "10.0.0.1");
@@ -40,6 +41,7 @@ TEST(Config, EveryKeyIsRead) {
     EXPECT_EQ(c->election_min, milliseconds(200));
     EXPECT_EQ(c->election_max, milliseconds(400));
     EXPECT_EQ(c->lease, milliseconds(150));
+    EXPECT_EQ(c->slow_backup, milliseconds(900));
     EXPECT_EQ(c->connect_timeout, milliseconds(100));
     EXPECT_EQ(c->ring_pages, 64u);
     EXPECT_EQ(c->log_bytes, 8u << 20);
@@ -59,6 +61,7 @@ TEST(Config, AnEmptyFileGivesTheDefaults) {
     auto c = parse_config("# nothing\n\n", "t.conf");
     ASSERT_TRUE(c) << c.error().message;
     EXPECT_EQ(c->listen_port, 7480);
+    EXPECT_EQ(c->slow_backup, milliseconds(3000));
     EXPECT_FALSE(c->host.empty());
 }
 
@@ -67,7 +70,7 @@ TEST(Config, MistakesAreNamedWithTheirLine) {
     EXPECT_EQ(message_of("lease_ms=20\nlease_ms=20\n"), "t.conf:2: \"lease_ms\" is set a second time");
     EXPECT_EQ(message_of("ring_pages=100\n"), "t.conf:1: \"ring_pages\" is 100, not a power of two");
     EXPECT_EQ(message_of("log_mbytes=24\n"), "t.conf:1: \"log_mbytes\" is 24, not a power of two");
-    EXPECT_EQ(message_of("ring_pages=8\n"), "t.conf:1: \"ring_pages\" is 8, not from 16 to 4096");
+    EXPECT_EQ(message_of("ring_pages=32\n"), "t.conf:1: \"ring_pages\" is 32, not from 64 to 4096");
     EXPECT_EQ(message_of("heartbeat_ms=\"fast\"\n"), "t.conf:1: \"heartbeat_ms\" is \"fast\", not a number");
     EXPECT_EQ(message_of("heartbeat_ms=[1]\n"), "t.conf:1: \"heartbeat_ms\" is not a number");
     EXPECT_EQ(message_of("socket=\"tripodd.sock\"\n"),
@@ -81,6 +84,14 @@ TEST(Config, MistakesAreNamedWithTheirLine) {
     EXPECT_NE(message_of("listen=\"a:99999\"\n").find("no port from 1 to 65535"), std::string::npos);
     EXPECT_NE(message_of("lease_ms=400\n").find("must be below election_min_ms"), std::string::npos);
     EXPECT_NE(message_of("heartbeat_ms=200\n").find("at most half of lease_ms"), std::string::npos);
+    // What the consensus library or Xen would refuse later, in the middle of a request.
+    EXPECT_NE(message_of("log_mbytes=4\n").find("not from 8"), std::string::npos);
+    EXPECT_NE(message_of("election_min_ms=500\n").find("must be below election_max_ms"), std::string::npos);
+    EXPECT_NE(message_of("lease_ms=300\nelection_min_ms=300\n").find("must be below election_min_ms"),
+              std::string::npos);
+    EXPECT_NE(message_of("lease_ms=998\nelection_min_ms=1000\nelection_max_ms=2000\n").find("0.3 %"),
+              std::string::npos);
+    EXPECT_NE(message_of("heartbeat_ms=40\nlease_ms=90\nelection_min_ms=110\n").find("a third"), std::string::npos);
     EXPECT_NE(message_of("host = \n").find("t.conf:"), std::string::npos);
     EXPECT_NE(message_of("this is no config\n").find("t.conf:1"), std::string::npos);
 }
@@ -103,7 +114,7 @@ TEST(Config, TheSampleShowsTheDefaults) {
             active << line.substr(1) << "\n";
             keys++;
         }
-    EXPECT_EQ(keys, 15);
+    EXPECT_EQ(keys, 16);
     auto c = parse_config(active.str(), "sample");
     ASSERT_TRUE(c) << c.error().message;
     const Config d;
@@ -116,6 +127,7 @@ TEST(Config, TheSampleShowsTheDefaults) {
     EXPECT_EQ(c->election_min, d.election_min);
     EXPECT_EQ(c->election_max, d.election_max);
     EXPECT_EQ(c->lease, d.lease);
+    EXPECT_EQ(c->slow_backup, d.slow_backup);
     EXPECT_EQ(c->connect_timeout, d.connect_timeout);
     EXPECT_EQ(c->ring_pages, d.ring_pages);
     EXPECT_EQ(c->log_bytes, d.log_bytes);

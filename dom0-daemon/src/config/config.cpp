@@ -107,7 +107,7 @@ struct Reader {
 
     Fault ring_pages() {
         std::uint64_t n = 0;
-        if (Fault fault = number("ring_pages", 16, 4096, n))
+        if (Fault fault = number("ring_pages", 64, 4096, n))
             return fault;
         if (!std::has_single_bit(n))
             return fmt::format("is {}, not a power of two", n);
@@ -117,7 +117,7 @@ struct Reader {
 
     Fault log_mbytes() {
         std::uint64_t n = 0;
-        if (Fault fault = number("log_mbytes", 4, 16384, n))
+        if (Fault fault = number("log_mbytes", 8, 16384, n))
             return fault;
         if (!std::has_single_bit(n))
             return fmt::format("is {}, not a power of two", n);
@@ -161,6 +161,7 @@ const std::vector<Key>& keys() {
         {"election_min_ms", [](Reader& r) { return r.duration("election_min_ms", r.out.election_min); }},
         {"election_max_ms", [](Reader& r) { return r.duration("election_max_ms", r.out.election_max); }},
         {"lease_ms", [](Reader& r) { return r.duration("lease_ms", r.out.lease); }},
+        {"slow_backup_ms", [](Reader& r) { return r.duration("slow_backup_ms", r.out.slow_backup); }},
         {"connect_timeout_ms", [](Reader& r) { return r.duration("connect_timeout_ms", r.out.connect_timeout); }},
         {"ring_pages", [](Reader& r) { return r.ring_pages(); }},
         {"log_mbytes", [](Reader& r) { return r.log_mbytes(); }},
@@ -190,12 +191,19 @@ Fault check_together(const Config& c) {
         return fmt::format("lease_ms ({}) must be below election_min_ms ({}): otherwise an old primary could still "
                            "answer when a new one does",
                            c.lease.count(), c.election_min.count());
-    if (c.election_min > c.election_max)
-        return fmt::format("election_min_ms ({}) is above election_max_ms ({})", c.election_min.count(),
+    // The two hosts' clocks may run apart, by 0.1 % each from the true rate.
+    if (c.lease.count() * 1003 >= c.election_min.count() * 1000)
+        return fmt::format("lease_ms ({}) must be below election_min_ms ({}) by more than 0.3 %", c.lease.count(),
+                           c.election_min.count());
+    if (c.election_min >= c.election_max)
+        return fmt::format("election_min_ms ({}) must be below election_max_ms ({})", c.election_min.count(),
                            c.election_max.count());
     if (c.heartbeat * 2 > c.lease)
         return fmt::format("heartbeat_ms ({}) must be at most half of lease_ms ({})", c.heartbeat.count(),
                            c.lease.count());
+    if (c.heartbeat * 3 > c.election_min)
+        return fmt::format("heartbeat_ms ({}) must be at most a third of election_min_ms ({})", c.heartbeat.count(),
+                           c.election_min.count());
     if (c.socket_path.size() >= sizeof(sockaddr_un{}.sun_path))
         return fmt::format("socket has {} characters, at most {}", c.socket_path.size(),
                            sizeof(sockaddr_un{}.sun_path) - 1);

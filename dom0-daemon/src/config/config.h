@@ -26,8 +26,9 @@ struct Config {
         300}; // a primary silent for a random time between these two is taken for dead
     std::chrono::milliseconds election_max{500};
     std::chrono::milliseconds lease{250}; // outputs stop after so long without a majority; below election_min
+    std::chrono::milliseconds slow_backup{3000}; // a backup that takes nothing from a full log for so long is lost
     std::chrono::milliseconds connect_timeout{5000};
-    std::uint32_t ring_pages = 1024;     // each of the two rings; a power of two, 16..4096
+    std::uint32_t ring_pages = 1024;     // each of the two rings; a power of two, 64..4096
     std::uint64_t log_bytes = 32u << 20; // of each group's log in RDMA memory, a power of two
     std::uint32_t gate_frames = 8192;    // frames of a VM that are held before its outputs wait
     std::string isolated_bridge = "tripod-iso";
