@@ -27,14 +27,16 @@ class Takeover {
     void open() {
         for (const auto& vif : plan_.vifs) {
             const auto bridge = plan_.bridges.find(vif.devid);
-            if (bridge == plan_.bridges.end() || bridge->second.empty())
+            if (bridge == plan_.bridges.end() || bridge->second.empty()) {
+                note({ErrorCode::other, "no bridge is known for vif " + std::to_string(vif.devid), {}});
                 continue;
+            }
             Port port{
                 xen::Vif::device_name(plan_.domid, vif.devid), bridge->second, net::MacAddress{vif.mac}, {}, {}};
             if (auto reset = net::ConnectionReset::open(port.interface, port.bridge, port.mac))
                 port.reset.emplace(std::move(*reset));
             else
-                note(reset.error());
+                log::warning("{}: {}", plan_.vm, reset.error().message);
             ports_.push_back(std::move(port));
         }
         for (const auto& connection : plan_.connections) {
@@ -63,7 +65,7 @@ class Takeover {
         for (auto& port : ports_) {
             auto announcer = net::Announcer::open(port.bridge, port.mac, addresses(), {});
             if (!announcer) {
-                note(announcer.error());
+                log::warning("{}: {}", plan_.vm, announcer.error().message);
                 continue;
             }
             port.announcer.emplace(std::move(*announcer));
@@ -112,8 +114,8 @@ class Takeover {
         std::optional<net::Announcer> announcer;
     };
 
+    // Of what keeps the VM off the network.
     void note(const Error& error) {
-        log::error("{}: {}", plan_.vm, error.message);
         if (!error_)
             error_ = error;
     }
@@ -150,10 +152,12 @@ Result<void> take_over_network(const TakeoverPlan& plan, const std::function<boo
     takeover.open();
     takeover.reset_guest();
     takeover.move();
+    if (auto all = takeover.result(); !all)
+        return all;
     moved();
     takeover.reset_clients();
     takeover.announce_again(stopping);
-    return takeover.result();
+    return {};
 }
 
 } // namespace tripod::failover

@@ -24,7 +24,9 @@ struct TakeoverPlan {
 };
 
 // Blocks until the announcements are out and the clients are reset; `moved` is called as soon as the VM can be
-// reached. Where one step fails for one vif the others are still tried; the first error is returned.
+// reached: all its vifs are on their bridges. If one of them cannot be moved, the others are, `moved` is not
+// called, and the error says why: try again then, as a whole. What else fails is only logged: clients then take
+// longer to find the VM.
 Result<void> take_over_network(const TakeoverPlan& plan, const std::function<bool()>& stopping,
                                const std::function<void()>& moved);
 
