@@ -60,6 +60,7 @@ refused 8 'no-btf.*BTF' profile protect old1 h2 h3
 refused 8 'no-btf.*BTF' profile protect web1 h2 h3 --profile /root/no-btf
 refused 8 'no-such-kernel' . protect web1 h2 h3 --profile /root/no-such-kernel
 refused 8 '/etc/hostname' . protect web1 h2 h3 --profile /etc/hostname
+refused 7 'h2.*no bridge nowhere' 'bridge' protect web1 h2 h3 --bridge nowhere
 
 echo "-- backups that cannot"
 lab daemon stop h3

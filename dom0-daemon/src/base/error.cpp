@@ -54,9 +54,10 @@ const char* error_code_meaning(ErrorCode code) {
     case ErrorCode::backup_unreachable:
         return "a backup host does not answer";
     case ErrorCode::backup_refused:
-        return "a backup host refused: no patched Xen, another interface version, no room";
+        return "a backup host refused: no patched Xen, another interface version, no room, no such bridge";
     case ErrorCode::unsupported_guest:
-        return "this guest cannot be protected: HVM or PVH, 32-bit, more than one vCPU, kernel without a profile";
+        return "this guest cannot be protected: HVM or PVH, 32-bit, more than one vCPU, kernel without a profile, "
+               "a disk, a vif without a Linux bridge";
     case ErrorCode::not_protected:
         return "the VM is not protected";
     case ErrorCode::host_unfit:

@@ -107,6 +107,13 @@ struct VmCounters {
     std::uint64_t log_records = 0;
     std::uint64_t intercepted_calls = 0;
     std::uint64_t waiting_threads = 0;
+    // The primary's gate. Times are those that batches of frames were held.
+    std::uint64_t gate_frames = 0;   // seen
+    std::uint64_t gate_releases = 0; // batches
+    std::uint64_t gate_held = 0;     // now
+    std::uint64_t gate_held_max = 0;
+    std::uint64_t gate_held_p50_us = 0, gate_held_p99_us = 0;
+    std::uint64_t commits = 0; // entries of records
 };
 
 struct VmStatus {

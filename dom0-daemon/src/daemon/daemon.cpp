@@ -48,13 +48,16 @@ class Daemon::Busy {
 };
 
 Daemon::Daemon(vm::Context& context) : context_(context) {
-    incoming_.admit = [this](const std::shared_ptr<vm::BackupVm>& vm) { return registry_.add(vm); };
+    incoming_.admit = [this](const std::shared_ptr<vm::BackupVm>& vm) {
+        make_room_for(*vm);
+        return registry_.add(vm);
+    };
     incoming_.dismiss = [this](const std::shared_ptr<vm::BackupVm>& vm) { registry_.remove(vm); };
     incoming_.diverged = [this](const peer::Diverged& notice) { note_diverged(notice); };
     incoming_.hand_over = [this](const peer::HandOver& request) { return hand_over(request); };
     incoming_.runs_here = [this](const peer::Whereabouts& question) { return runs_here(question); };
-    incoming_.tell_primary = [this](const vm::BackupVm& vm, const std::string& detail) {
-        tell_primary(vm, detail);
+    incoming_.tell_primary = [this](const vm::BackupVm& vm, const std::string& detail, uint64_t applied) {
+        tell_primary(vm, detail, applied);
     };
 }
 
@@ -63,6 +66,20 @@ Daemon::~Daemon() {
     // Some of them refer to this.
     context_.tasks.stop();
     context_.tasks.wait();
+}
+
+// A copy that was left behind never hears how its group ended. It can never take over, and its primary asks for a
+// new one: so it goes.
+void Daemon::make_room_for(const vm::BackupVm& vm) {
+    const auto old = std::dynamic_pointer_cast<vm::BackupVm>(registry_.find(vm.name()));
+    if (!old || !old->unfit() || old->runs_here() || old->prepared().uuid != vm.prepared().uuid ||
+        old->prepared().primary != vm.prepared().primary || old->primary_alive())
+        return;
+    const Busy busy(old);
+    if (!busy)
+        return;
+    old->discard();
+    registry_.remove(old);
 }
 
 Result<std::shared_ptr<vm::ReplicaVm>> Daemon::find(const std::string& vm) {
@@ -188,15 +205,15 @@ void Daemon::serve_peer(peer::Connection& connection) {
     protect::IncomingSession(context_, incoming_, connection).run();
 }
 
-void Daemon::tell_primary(const vm::BackupVm& vm, const std::string& detail) {
+void Daemon::tell_primary(const vm::BackupVm& vm, const std::string& detail, uint64_t applied) {
     const auto at = peer_address(context_.config, vm.prepared().primary);
     if (!at)
         return;
     const auto timeout = context_.config.connect_timeout;
     auto connection = peer::Connection::dial(at->address, at->port, vm.prepared().primary, timeout);
     if (!connection)
-        return; // it will see by itself that this replica falls behind
-    const peer::Diverged notice{vm.name(), vm.group_key(), context_.config.host, detail};
+        return; // the group's rows tell it all but the reason
+    const peer::Diverged notice{vm.name(), vm.group_key(), context_.config.host, detail, applied};
     [[maybe_unused]] const bool told =
         connection->send(wire::FrameType::peer_hello, 0, peer::to_json(protect::make_hello(context_)), timeout) &&
         connection->receive(timeout) &&
@@ -206,7 +223,7 @@ void Daemon::tell_primary(const vm::BackupVm& vm, const std::string& detail) {
 void Daemon::note_diverged(const peer::Diverged& notice) {
     const auto vm = std::dynamic_pointer_cast<vm::PrimaryVm>(registry_.find(notice.vm));
     if (vm && vm->group_key() == notice.group)
-        vm->note_diverged(notice.host, notice.detail);
+        vm->note_diverged(notice.host, notice.detail, notice.applied);
 }
 
 Result<void> Daemon::hand_over(const peer::HandOver& request) {

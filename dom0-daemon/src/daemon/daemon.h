@@ -42,7 +42,8 @@ class Daemon final : public Service {
     // The replica, marked busy until the guard goes. Errors: no_such_vm, not_protected, not_now.
     class Busy;
     Result<std::shared_ptr<vm::ReplicaVm>> find(const std::string& vm);
-    void tell_primary(const vm::BackupVm& vm, const std::string& detail);
+    void tell_primary(const vm::BackupVm& vm, const std::string& detail, uint64_t applied);
+    void make_room_for(const vm::BackupVm& vm);
     void note_diverged(const peer::Diverged& notice);
     // On the primary, and on the backup that asks it.
     Result<void> hand_over(const peer::HandOver& request);

@@ -24,6 +24,11 @@ std::string hex(const Bytes& value) {
     return text;
 }
 
+// Names and reasons may hold any bytes: what is not UTF-8 is replaced rather than thrown about.
+std::string line(const json& object) {
+    return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 // nlohmann's exceptions stay inside parse(): reading a field in the wrong shape throws there.
 struct Malformed {
     std::string what;
@@ -89,6 +94,7 @@ Timing read_timing(const json& object) {
     timing.election_min_ms = static_cast<int64_t>(number_in(object, "election_min_ms", hour_ms));
     timing.election_max_ms = static_cast<int64_t>(number_in(object, "election_max_ms", hour_ms));
     timing.lease_ms = static_cast<int64_t>(number_in(object, "lease_ms", hour_ms));
+    timing.slow_backup_ms = static_cast<int64_t>(number_in(object, "slow_backup_ms", hour_ms));
     return timing;
 }
 
@@ -100,7 +106,7 @@ std::string to_json(const Hello& hello) {
                    {"refusal", hello.refusal},   {"xen_interface_version", nullptr}};
     if (hello.xen_interface_version)
         object["xen_interface_version"] = *hello.xen_interface_version;
-    return object.dump();
+    return line(object);
 }
 
 Result<Hello> parse_hello(std::string_view text) {
@@ -122,24 +128,24 @@ std::string to_json(const Prepare& p) {
     json bridges = json::array();
     for (const auto& [devid, bridge] : p.bridges)
         bridges.push_back({{"devid", devid}, {"bridge", bridge}});
-    return json{{"op", "prepare"},
-                {"vm", p.vm},
-                {"uuid", p.uuid},
-                {"primary", p.primary},
-                {"group", hex(p.group)},
-                {"replica", p.replica},
-                {"config", p.config_json},
-                {"bridges", bridges},
-                {"profile", hex(p.profile)},
-                {"ring_pages", p.ring_pages},
-                {"log_bytes", p.log_bytes},
-                {"memory_kib", p.memory_kib},
-                {"timing",
-                 {{"heartbeat_ms", p.timing.heartbeat_ms},
-                  {"election_min_ms", p.timing.election_min_ms},
-                  {"election_max_ms", p.timing.election_max_ms},
-                  {"lease_ms", p.timing.lease_ms}}}}
-        .dump();
+    return line(json{{"op", "prepare"},
+                     {"vm", p.vm},
+                     {"uuid", p.uuid},
+                     {"primary", p.primary},
+                     {"group", hex(p.group)},
+                     {"replica", p.replica},
+                     {"config", p.config_json},
+                     {"bridges", bridges},
+                     {"profile", hex(p.profile)},
+                     {"ring_pages", p.ring_pages},
+                     {"log_bytes", p.log_bytes},
+                     {"memory_kib", p.memory_kib},
+                     {"timing",
+                      {{"heartbeat_ms", p.timing.heartbeat_ms},
+                       {"election_min_ms", p.timing.election_min_ms},
+                       {"election_max_ms", p.timing.election_max_ms},
+                       {"lease_ms", p.timing.lease_ms},
+                       {"slow_backup_ms", p.timing.slow_backup_ms}}}});
 }
 
 Result<Prepare> parse_prepare(std::string_view text) {
@@ -168,7 +174,7 @@ Result<Prepare> parse_prepare(std::string_view text) {
 }
 
 std::string to_json(const Prepared& prepared) {
-    return json{{"rendezvous_port", prepared.rendezvous_port}}.dump();
+    return line(json{{"rendezvous_port", prepared.rendezvous_port}});
 }
 
 Result<Prepared> parse_prepared(std::string_view text) {
@@ -182,7 +188,7 @@ std::string to_json(const Start& start) {
     for (const auto& member : start.members)
         members.push_back(
             {{"id", member.id}, {"host", member.host}, {"address", member.address}, {"port", member.port}});
-    return json{{"op", "start"}, {"members", members}, {"initial_leader", start.initial_leader}}.dump();
+    return line(json{{"op", "start"}, {"members", members}, {"initial_leader", start.initial_leader}});
 }
 
 Result<Start> parse_start(std::string_view text) {
@@ -201,7 +207,7 @@ Result<Start> parse_start(std::string_view text) {
 }
 
 std::string to_json(const StateEnd& end) {
-    return json{{"raw_bytes", end.raw_bytes}, {"chunks", end.chunks}, {"digest", hex(end.digest)}}.dump();
+    return line(json{{"raw_bytes", end.raw_bytes}, {"chunks", end.chunks}, {"digest", hex(end.digest)}});
 }
 
 Result<StateEnd> parse_state_end(std::string_view text) {
@@ -215,25 +221,32 @@ Result<StateEnd> parse_state_end(std::string_view text) {
 }
 
 std::string op_json(std::string_view op) {
-    return json{{"op", op}}.dump();
+    return line(json{{"op", op}});
 }
 
 std::string to_json(const Diverged& d) {
-    return json{{"op", "diverged"}, {"vm", d.vm}, {"group", hex(d.group)}, {"host", d.host}, {"detail", d.detail}}
-        .dump();
+    json object = {
+        {"op", "diverged"}, {"vm", d.vm}, {"group", hex(d.group)}, {"host", d.host}, {"detail", d.detail}};
+    if (d.applied)
+        object["applied"] = *d.applied;
+    return line(object);
 }
-
 Result<Diverged> parse_diverged(std::string_view text) {
     return parse(text, "notice", [](const json& object) {
-        return Diverged{text_in(object, "vm", name_max), from_hex<GroupKey>(object.at("group").get<std::string>()),
-                        text_in(object, "host", name_max), text_in(object, "detail", 1024)};
+        Diverged d{text_in(object, "vm", name_max),
+                   from_hex<GroupKey>(object.at("group").get<std::string>()),
+                   text_in(object, "host", name_max),
+                   text_in(object, "detail", 1024),
+                   {}};
+        if (object.contains("applied"))
+            d.applied = number_in(object, "applied", UINT64_MAX);
+        return d;
     });
 }
 
 std::string to_json(const HandOver& request) {
-    return json{
-        {"op", "hand_over"}, {"vm", request.vm}, {"group", hex(request.group)}, {"replica", request.replica}}
-        .dump();
+    return line(
+        json{{"op", "hand_over"}, {"vm", request.vm}, {"group", hex(request.group)}, {"replica", request.replica}});
 }
 
 Result<HandOver> parse_hand_over(std::string_view text) {
@@ -244,7 +257,7 @@ Result<HandOver> parse_hand_over(std::string_view text) {
 }
 
 std::string to_json(const Whereabouts& question) {
-    return json{{"op", "whereabouts"}, {"vm", question.vm}, {"uuid", question.uuid}}.dump();
+    return line(json{{"op", "whereabouts"}, {"vm", question.vm}, {"uuid", question.uuid}});
 }
 
 Result<Whereabouts> parse_whereabouts(std::string_view text) {
@@ -253,8 +266,27 @@ Result<Whereabouts> parse_whereabouts(std::string_view text) {
     });
 }
 
+std::string unreached_json(const std::vector<std::string>& hosts) {
+    return line(json{{"unreached", hosts}});
+}
+
+Result<std::vector<std::string>> parse_unreached(std::string_view text) {
+    return parse(text, "answer to links", [](const json& object) {
+        const json& hosts = object.at("unreached");
+        if (!hosts.is_array() || hosts.size() > members_max)
+            throw Malformed{"\"unreached\" is no list of at most " + std::to_string(members_max)};
+        std::vector<std::string> names;
+        for (const json& item : hosts) {
+            names.push_back(item.get<std::string>());
+            if (names.back().size() > name_max)
+                throw Malformed{"a name that is too long"};
+        }
+        return names;
+    });
+}
+
 std::string runs_here_json(bool runs) {
-    return json{{"runs_here", runs}}.dump();
+    return line(json{{"runs_here", runs}});
 }
 
 Result<bool> parse_runs_here(std::string_view text) {
@@ -263,8 +295,8 @@ Result<bool> parse_runs_here(std::string_view text) {
 }
 
 std::string error_json(const Error& error) {
-    return json{{"code", static_cast<unsigned>(error.code)}, {"message", error.message}, {"remedy", error.remedy}}
-        .dump(-1, ' ', false, json::error_handler_t::replace);
+    return line(
+        json{{"code", static_cast<unsigned>(error.code)}, {"message", error.message}, {"remedy", error.remedy}});
 }
 
 Result<std::string> parse_op(std::string_view text) {

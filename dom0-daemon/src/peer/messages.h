@@ -37,7 +37,7 @@ struct Hello {
 };
 
 struct Timing {
-    int64_t heartbeat_ms = 20, election_min_ms = 300, election_max_ms = 500, lease_ms = 250;
+    int64_t heartbeat_ms = 20, election_min_ms = 300, election_max_ms = 500, lease_ms = 250, slow_backup_ms = 3000;
 };
 
 // {"op": "prepare"}: make ready to take a copy of this VM.
@@ -72,12 +72,16 @@ struct StateEnd {
 // Requests without anything else: {"op": "confirm"}: keep the replica when this connection ends.
 std::string op_json(std::string_view op);
 
+// {"op": "links"}: which members of the group do you not reach? Answered with their hosts' names.
+std::string unreached_json(const std::vector<std::string>& hosts);
+
 // Notice {"op": "diverged"}: the sender's replica strayed from the log.
 struct Diverged {
     std::string vm;
     GroupKey group{};
     std::string host;
     std::string detail;
+    std::optional<uint64_t> applied; // the last index that its VM applied
 };
 
 // {"op": "hand_over"}: a backup asks the primary to pass the VM on to it. Answered once the group has decided so.
@@ -114,6 +118,7 @@ Result<StateEnd> parse_state_end(std::string_view text);
 Result<Diverged> parse_diverged(std::string_view text);
 Result<HandOver> parse_hand_over(std::string_view text);
 Result<Whereabouts> parse_whereabouts(std::string_view text);
+Result<std::vector<std::string>> parse_unreached(std::string_view text);
 Result<bool> parse_runs_here(std::string_view text);
 // The error that the other side sent; `host` is put before its message.
 Error parse_error(std::string_view text, const std::string& host);

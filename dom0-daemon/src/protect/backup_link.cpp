@@ -120,6 +120,13 @@ Result<void> BackupLink::confirm(Progress& progress) {
     return {};
 }
 
+Result<std::vector<std::string>> BackupLink::unreached(Progress& progress) {
+    auto frame = ask(peer::op_json("links"), answer_timeout, progress);
+    if (!frame)
+        return tl::unexpected(frame.error());
+    return peer::parse_unreached(frame->text());
+}
+
 Result<bool> BackupLink::runs_there(const peer::Whereabouts& question, Progress& progress) {
     auto frame = ask(peer::to_json(question), answer_timeout, progress);
     if (!frame)

@@ -36,6 +36,8 @@ class BackupLink {
     Result<void> begin_state();
     Result<void> restored(Progress& progress);
     Result<void> confirm(Progress& progress);
+    // Members of the group that it does not reach by RDMA, by their hosts' names.
+    Result<std::vector<std::string>> unreached(Progress& progress);
     // To the primary's daemon, for once.
     Result<bool> runs_there(const peer::Whereabouts& question, Progress& progress);
     Result<void> hand_over(const peer::HandOver& request, Progress& progress);

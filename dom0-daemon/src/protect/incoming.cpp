@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/links.h"
 #include "protect/protector.h"
 
 namespace tripod::protect {
@@ -205,6 +206,11 @@ Result<std::string> IncomingSession::handle_request(const wire::Frame& frame) {
         return start(frame);
     if (*op == "confirm")
         return confirm();
+    if (*op == "links") {
+        if (!vm_)
+            return fail(ErrorCode::protocol, "links before prepare");
+        return peer::unreached_json(vm_->unreached());
+    }
     if (*op == "hand_over") {
         const auto request = peer::parse_hand_over(frame.text());
         if (!request)
@@ -233,16 +239,32 @@ Result<std::string> IncomingSession::prepare(const wire::Frame& frame) {
     auto toolstack = context_.open_toolstack();
     if (!toolstack)
         return tl::unexpected(toolstack.error());
-    for (const auto& name : {prepare->vm, vm::BackupVm::incoming_name(prepare->vm)})
-        if ((*toolstack)->find_name(name))
-            return fail(ErrorCode::backup_refused, "there is a VM named " + name + " already",
-                        "destroy or rename it there");
+    const auto config = (*toolstack)->read_config(prepare->config_json);
+    if (!config)
+        return fail(ErrorCode::backup_refused, config.error().what);
+    if (auto fit = replicable(*config); !fit)
+        return fail(ErrorCode::backup_refused, fit.error().message, fit.error().remedy);
+    // At a failover nobody may be there to make a bridge.
+    for (const auto& vif : config->vifs) {
+        const auto bridge = prepare->bridges.find(vif.devid);
+        if (bridge == prepare->bridges.end())
+            return fail(ErrorCode::protocol, "no bridge for vif " + std::to_string(vif.devid));
+        if (auto there = net::check_bridge(bridge->second); !there)
+            return fail(ErrorCode::backup_refused, there.error().message,
+                        "make the bridge on that host, or name another one with --bridge");
+    }
     auto vm = std::make_shared<vm::BackupVm>(context_, std::move(*prepare), registry_.tell_primary);
     if (auto opened = vm->open_group(context_.config.listen_address); !opened)
         return tl::unexpected(opened.error());
     if (auto admitted = registry_.admit(vm); !admitted)
         return tl::unexpected(admitted.error());
     vm_ = std::move(vm);
+    // Only now: an older copy that can never take over may just have made room. What was made goes with this
+    // session.
+    for (const auto& name : {vm_->name(), vm::BackupVm::incoming_name(vm_->name())})
+        if ((*toolstack)->find_name(name))
+            return fail(ErrorCode::backup_refused, "there is a VM named " + name + " already",
+                        "destroy or rename it there");
     return peer::to_json(peer::Prepared{vm_->rendezvous_port()});
 }
 

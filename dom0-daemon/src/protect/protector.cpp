@@ -3,9 +3,11 @@
 
 #include <random>
 #include <set>
+#include <thread>
 
 #include "base/log.h"
 #include "guest_profile.h"
+#include "net/links.h"
 #include "protect/backup_link.h"
 #include "protect/state_sender.h"
 
@@ -14,6 +16,8 @@ namespace tripod::protect {
 namespace {
 
 constexpr Milliseconds leadership_timeout{30'000};
+constexpr Milliseconds links_timeout{15'000};
+constexpr Milliseconds look_interval{50};
 constexpr const char* other_hosts = "name each of the other hosts once";
 
 peer::GroupKey random_key() {
@@ -35,7 +39,7 @@ class Protector {
         for (const auto step :
              {&Protector::check_vm, &Protector::check_backups, &Protector::find_profile, &Protector::greet_backups,
               &Protector::make_vm, &Protector::prepare_backups, &Protector::enable_vm, &Protector::start_group,
-              &Protector::copy_state, &Protector::establish}) {
+              &Protector::check_links, &Protector::copy_state, &Protector::establish}) {
             Result<void> done = progress_.cancelled() ? fail(ErrorCode::cancelled, "cancelled") : (this->*step)();
             if (!done) {
                 undo(done.error());
@@ -73,8 +77,29 @@ class Protector {
                         "only guests with vcpus=1 can be protected yet");
         if (config_.json.size() > peer::config_bytes_max)
             return fail(ErrorCode::unsupported_guest, "the configuration of " + config_.name + " is too long");
-        for (const auto& vif : config_.vifs)
-            bridges_[vif.devid] = request_.bridge.value_or(vif.bridge);
+        if (auto fit = replicable(config_); !fit)
+            return fit;
+        return check_vifs();
+    }
+
+    // What holds back and moves the VM's frames knows vifs by their usual names, on Linux bridges.
+    Result<void> check_vifs() {
+        for (const auto& vif : config_.vifs) {
+            const std::string interface = xen::Vif::device_name(domid_, vif.devid);
+            const std::string which = "vif " + std::to_string(vif.devid) + " of " + config_.name;
+            if (!vif.custom_name.empty() && vif.custom_name != interface)
+                return fail(ErrorCode::unsupported_guest, which + " is named " + vif.custom_name + " in Domain-0",
+                            "remove vifname= from its configuration and restart the VM");
+            const auto bridge = net::bridge_of(interface);
+            if (!bridge)
+                return tl::unexpected(bridge.error());
+            if (bridge->empty() || !net::check_bridge(*bridge))
+                return fail(
+                    ErrorCode::unsupported_guest, which + " is on no Linux bridge",
+                    "routed, NAT and Open vSwitch vifs cannot be protected yet: give it bridge=NAME and the "
+                    "script vif-bridge");
+            bridges_[vif.devid] = request_.bridge.value_or(*bridge);
+        }
         return {};
     }
 
@@ -177,6 +202,30 @@ class Protector {
         return vm_->wait_for_leadership(leadership_timeout, progress_);
     }
 
+    // Without the primary the backups must reach each other: a link that never worked is better found now.
+    Result<void> check_links() {
+        const auto until = std::chrono::steady_clock::now() + links_timeout;
+        while (true) {
+            std::string missing;
+            for (auto& link : links_) {
+                const auto unreached = link.unreached(progress_);
+                if (!unreached)
+                    return tl::unexpected(unreached.error());
+                for (const auto& host : *unreached)
+                    missing += (missing.empty() ? "" : ", ") + link.host() + " and " + host;
+            }
+            if (missing.empty())
+                return {};
+            if (progress_.cancelled())
+                return fail(ErrorCode::cancelled, "cancelled");
+            if (std::chrono::steady_clock::now() >= until)
+                return fail(ErrorCode::timed_out, "no RDMA connection between " + missing,
+                            "check the RDMA network between those hosts, and that both have the same key "
+                            "(cluster_key_file)");
+            std::this_thread::sleep_for(look_interval);
+        }
+    }
+
     Result<void> copy_state() {
         progress_.say("copying the VM's state");
         if (auto sent = send_state(context_, *vm_, links_, config_.memory_kib, progress_); !sent)
@@ -212,7 +261,8 @@ class Protector {
 
     peer::Timing timing() const {
         return {context_.config.heartbeat.count(), context_.config.election_min.count(),
-                context_.config.election_max.count(), context_.config.lease.count()};
+                context_.config.election_max.count(), context_.config.lease.count(),
+                context_.config.slow_backup.count()};
     }
 
     vm::Context& context_;
@@ -232,6 +282,14 @@ class Protector {
 };
 
 } // namespace
+
+Result<void> replicable(const xen::DomainConfig& config) {
+    if (config.disks.empty())
+        return {};
+    return fail(ErrorCode::unsupported_guest,
+                config.name + " has the disk " + config.disks.front() + ", and disks are not replicated yet",
+                "only guests without disks can be protected; \"xl block-detach\" takes one away");
+}
 
 peer::Hello make_hello(const vm::Context& context) {
     peer::Hello hello;

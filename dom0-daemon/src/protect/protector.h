@@ -11,6 +11,9 @@
 
 namespace tripod::protect {
 
+// unsupported_guest where a copy of a VM with this configuration could do harm, on either host: it has disks.
+Result<void> replicable(const xen::DomainConfig& config);
+
 // This host's greeting.
 peer::Hello make_hello(const vm::Context& context);
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "record/divergence.h"
+#include "vm/judgement.h"
 
 namespace tripod::vm {
 
@@ -37,7 +38,7 @@ Result<void> PrimaryVm::enable(const tripod_profile& profile, uint32_t ring_page
     auto xen = XenSide::enable(context_, domid_, profile, ring_pages);
     if (!xen)
         return tl::unexpected(xen.error());
-    group_->run([&](rdma_paxos::Replica*) { // against status() on another thread
+    on_group([&](rdma_paxos::Replica*) { // against status() on another thread
         gate_ = std::move(*gate);
         xen_ = std::move(*xen);
         pump_ = std::make_unique<replicate::PrimaryPump>(xen_->memory(), xen_->channel(), *gate_,
@@ -67,7 +68,7 @@ Result<void> PrimaryVm::wait_for_leadership(Milliseconds timeout, Progress& prog
     while (true) {
         bool leads = false;
         std::string missing, turned_away;
-        group_->run([&](rdma_paxos::Replica* replica) {
+        on_group([&](rdma_paxos::Replica* replica) {
             leads = replica != nullptr && replica->role() == rdma_paxos::Role::leader;
             // All of them, though a majority would do: a link that never worked is better found now.
             for (const auto& member : members_)
@@ -93,7 +94,7 @@ Result<void> PrimaryVm::wait_for_leadership(Milliseconds timeout, Progress& prog
 
 Result<void> PrimaryVm::record_from_here() {
     Result<void> done;
-    group_->run([&](rdma_paxos::Replica*) {
+    on_group([&](rdma_paxos::Replica*) {
         pump_->guard();
         done = xen_->set_mode(TRIPOD_MODE_record, 0);
     });
@@ -101,13 +102,14 @@ Result<void> PrimaryVm::record_from_here() {
 }
 
 void PrimaryVm::established() {
+    limit_patience();
     established_ = true;
     event(event::protected_);
 }
 
 void PrimaryVm::abandon() {
     if (group_)
-        group_->run([&](rdma_paxos::Replica*) {
+        on_group([&](rdma_paxos::Replica*) {
             if (pump_)
                 pump_->let_pass();
             if (!xen_)
@@ -130,7 +132,7 @@ void PrimaryVm::open_exit() {
         return;
     }
     exit_shut_ = false;
-    group_->run([&](rdma_paxos::Replica*) { gate_->release(gate_->collect(), gate::no_deadline); });
+    on_group([&](rdma_paxos::Replica*) { gate_->release(gate_->collect(), gate::no_deadline); });
 }
 
 // Once the group has decided that protection ends: frees the exit and leaves the group. Blocks for seconds; whoever
@@ -142,7 +144,7 @@ bool PrimaryVm::end_protection() {
     open_exit();
     const bool heard = let_backups_hear();
     std::optional<std::string> why;
-    group_->run([&](rdma_paxos::Replica*) { why = lost_because_; });
+    on_group([&](rdma_paxos::Replica*) { why = lost_because_; });
     group_->stop();
     event(event::unprotected, why.value_or(""));
     ended_ = true;
@@ -158,7 +160,7 @@ Result<void> PrimaryVm::dissolve(Progress& progress) {
                     "bring a backup host back, or destroy the VM here");
     };
     bool proposing = false, decided = false;
-    group_->run([&](rdma_paxos::Replica* replica) {
+    on_group([&](rdma_paxos::Replica* replica) {
         decided = pump_ && pump_->dissolved();
         proposing = replica != nullptr && replica->role() == rdma_paxos::Role::leader && !pump_->broken();
         if (proposing)
@@ -170,7 +172,7 @@ Result<void> PrimaryVm::dissolve(Progress& progress) {
     const auto until = std::chrono::steady_clock::now() + dissolve_timeout;
     while (!decided && std::chrono::steady_clock::now() < until) {
         std::this_thread::sleep_for(look_interval);
-        group_->run([&](rdma_paxos::Replica*) { decided = pump_->dissolved(); });
+        on_group([&](rdma_paxos::Replica*) { decided = pump_->dissolved(); });
     }
     if (!decided)
         return no_majority(); // it may still be decided later, and watch() then ends it
@@ -249,51 +251,58 @@ void PrimaryVm::watch_backups(rdma_paxos::Replica& replica) {
     for (const auto& member : members_) {
         if (member.id == self_ || !established_)
             continue;
-        const bool alive = replica.peer(rdma_paxos::ReplicaId(member.id)).alive;
-        if (!alive && lost_.insert(member.id).second)
-            event(event::backup_lost, member.host);
-        else if (alive && lost_.erase(member.id) != 0)
-            event("backup_back", member.host);
+        const auto peer = replica.peer(rdma_paxos::ReplicaId(member.id));
+        const char* loss = loss_of(peer);
+        // What it takes from the log from now on says nothing about its VM.
+        if (peer.cannot_lead)
+            stopped_.try_emplace(member.host, Stop{{}, Index{peer.applied.value()}});
+        const std::string news = !peer.alive ? member.host : loss != nullptr ? member.host + ": " + loss : "";
+        const auto told = lost_.find(member.id);
+        if (news.empty()) {
+            if (told != lost_.end()) {
+                event("backup_back", member.host);
+                lost_.erase(told);
+            }
+        } else if (told == lost_.end() || told->second != news) {
+            lost_[member.id] = news;
+            event(event::backup_lost, news);
+        }
     }
 }
 
-Result<void> PrimaryVm::check_successor(uint8_t to) {
-    Result<void> able;
-    group_->run([&](rdma_paxos::Replica* replica) {
-        const std::string host = host_of(rdma_paxos::ReplicaId(to));
-        if (!established_ || replica == nullptr || replica->role() != rdma_paxos::Role::leader || pump_->broken() ||
-            pump_->closed() || pump_->handing_over()) {
-            able = fail(ErrorCode::not_now, name_ + " cannot be handed over: its group has no leader here");
-            return;
-        }
-        const auto peer = replica->peer(rdma_paxos::ReplicaId(to));
-        if (host.empty() || to == self_ || !peer.alive || peer.lagging || peer.replaced)
-            able = fail(ErrorCode::not_now, host + " does not follow the log of " + name_);
-        else if (diverged_.contains(host))
-            able = fail(ErrorCode::not_now, "the replica of " + name_ + " on " + host + " strayed from the log");
-    });
-    return able;
+Result<void> PrimaryVm::able_to_succeed(const rdma_paxos::Replica* replica, uint8_t to) const {
+    const std::string host = host_of(rdma_paxos::ReplicaId(to));
+    if (!established_ || replica == nullptr || replica->role() != rdma_paxos::Role::leader || pump_->broken() ||
+        pump_->closed() || pump_->handing_over() || pump_->dissolving())
+        return fail(ErrorCode::not_now, name_ + " cannot be handed over: its group has no leader here");
+    const auto peer = replica->peer(rdma_paxos::ReplicaId(to));
+    const auto stopped = stopped_.find(host);
+    if (stopped != stopped_.end() && !stopped->second.detail.empty())
+        return fail(ErrorCode::not_now, "the copy of " + name_ + " on " + host + " strayed from the log");
+    if (const char* loss = loss_of(peer))
+        return fail(ErrorCode::not_now, "the copy of " + name_ + " on " + host + " cannot take over: " + loss);
+    if (host.empty() || to == self_ || !peer.alive || peer.replaced)
+        return fail(ErrorCode::not_now, host + " does not follow the log of " + name_);
+    return {};
 }
 
 // Nothing leaves this VM any more before the word is proposed that lets another one speak.
 Result<void> PrimaryVm::hand_over(uint8_t to) {
-    if (auto able = check_successor(to); !able)
-        return able;
-    event("handover", host_of(rdma_paxos::ReplicaId(to)));
-    group_->run([&](rdma_paxos::Replica* replica) {
-        if (replica != nullptr && replica->role() == rdma_paxos::Role::leader) {
-            pump_->hold_frames(true);
-            pump_->hand_over(to);
-        }
+    Result<void> able;
+    on_group([&](rdma_paxos::Replica* replica) {
+        able = able_to_succeed(replica, to);
+        if (!able)
+            return;
+        pump_->hold_frames(true);
+        pump_->hand_over(to);
+        event("handover", host_of(rdma_paxos::ReplicaId(to)));
     });
-    bool proposing = false;
-    group_->run([&](rdma_paxos::Replica*) { proposing = pump_->handing_over(); });
-    if (!proposing)
-        return fail(ErrorCode::not_now, name_ + " has lost its leadership");
+    if (!able)
+        return able;
     const auto until = std::chrono::steady_clock::now() + handover_timeout;
     while (std::chrono::steady_clock::now() < until) {
         std::optional<uint8_t> decided;
-        group_->run([&](rdma_paxos::Replica*) { decided = pump_->promoted(); });
+        on_group([&](rdma_paxos::Replica*) { decided = pump_->promoted(); });
         if (decided == to)
             return {};
         if (decided)
@@ -337,10 +346,15 @@ void PrimaryVm::destroy_superseded() {
     }
 }
 
-void PrimaryVm::note_diverged(const std::string& host, const std::string& detail) {
-    group_->run([&](rdma_paxos::Replica*) {
-        if (diverged_.emplace(host, detail).second)
-            event(event::diverged, host + ": " + detail);
+void PrimaryVm::note_diverged(const std::string& host, const std::string& detail, std::optional<uint64_t> applied) {
+    on_group([&](rdma_paxos::Replica*) {
+        Stop& stop = stopped_[host];
+        if (!stop.detail.empty())
+            return;
+        stop.detail = detail.empty() ? "it does not say how" : detail;
+        if (applied)
+            stop.applied = Index{*applied};
+        event(event::diverged, host + ": " + stop.detail);
     });
 }
 
@@ -350,7 +364,7 @@ bool PrimaryVm::let_backups_hear() {
     const auto until = std::chrono::steady_clock::now() + hearing_timeout;
     bool heard = false;
     while (!heard && std::chrono::steady_clock::now() < until) {
-        group_->run([&](rdma_paxos::Replica* replica) {
+        on_group([&](rdma_paxos::Replica* replica) {
             heard = true;
             for (const auto& member : members_) {
                 if (replica == nullptr || replica->role() != rdma_paxos::Role::leader || member.id == self_)
@@ -365,43 +379,64 @@ bool PrimaryVm::let_backups_hear() {
     return heard;
 }
 
+ReplicaStatus PrimaryVm::backup_status(const rdma_paxos::Replica& replica, const group::Member& member) const {
+    const auto peer = replica.peer(rdma_paxos::ReplicaId(member.id));
+    ReplicaStatus backup;
+    backup.host = member.host;
+    backup.acknowledged = Index{peer.acked.value()};
+    backup.applied = Index{peer.applied.value()};
+    if (peer.last_heard.count() != 0)
+        backup.heartbeat_ms =
+            std::chrono::duration_cast<Milliseconds>(group::monotonic_now() - peer.last_heard).count();
+    const auto stopped = stopped_.find(member.host);
+    if (stopped != stopped_.end())
+        backup.applied = stopped->second.applied;
+    BackupView view{peer, established_, {}};
+    if (stopped != stopped_.end() && !stopped->second.detail.empty())
+        view.divergence = stopped->second.detail;
+    judge_backup(view, backup);
+    return backup;
+}
+
+void PrimaryVm::fill_gate(VmCounters& counters) const {
+    const auto& frames = pump_->frames().statistics();
+    counters.gate_frames = frames.frames;
+    counters.gate_releases = frames.releases;
+    counters.gate_held = pump_->frames().held();
+    counters.gate_held_max = frames.held_max;
+    counters.gate_held_p50_us = static_cast<uint64_t>(frames.held_for.quantile(0.5).count() / 1000);
+    counters.gate_held_p99_us = static_cast<uint64_t>(frames.held_for.quantile(0.99).count() / 1000);
+    counters.commits = pump_->commits();
+}
+
 VmStatus PrimaryVm::status() {
     VmStatus status;
     status.role = Role::primary;
-    group_->run([&](rdma_paxos::Replica* replica) {
+    on_group([&](rdma_paxos::Replica* replica) {
         fill_status(status, replica);
+        if (ended_ && lost_because_) {
+            status.state = VmState::unprotected;
+            status.reason = *lost_because_;
+        }
+        if (pump_)
+            fill_gate(status.counters);
         if (replica == nullptr)
             return;
-        size_t alive = 1, ok = 0;
-        for (const auto& member : members_) {
-            if (member.id == self_)
-                continue;
-            const auto peer = replica->peer(rdma_paxos::ReplicaId(member.id));
-            ReplicaStatus backup;
-            backup.host = member.host;
-            backup.acknowledged = Index{peer.acked.value()};
-            backup.applied = Index{peer.applied.value()};
-            if (peer.last_heard.count() != 0)
-                backup.heartbeat_ms =
-                    std::chrono::duration_cast<Milliseconds>(group::monotonic_now() - peer.last_heard).count();
-            if (!established_)
-                backup.state = ReplicaState::syncing;
-            else if (!peer.alive || peer.replaced)
-                backup.state = ReplicaState::dead;
-            else if (diverged_.contains(member.host))
-                backup.state = ReplicaState::diverged;
-            else
-                backup.state = peer.lagging ? ReplicaState::catching_up : ReplicaState::ok;
-            alive += peer.alive && !peer.replaced;
-            ok += backup.state == ReplicaState::ok;
-            status.backups.push_back(std::move(backup));
-        }
-        if (!established_)
-            status.state = VmState::protecting;
-        else if (2 * alive <= members_.size() || replica->role() != rdma_paxos::Role::leader)
-            status.state = VmState::stalled;
-        else
-            status.state = ok + 1 == members_.size() ? VmState::protected_ : VmState::degraded;
+        for (const auto& member : members_)
+            if (member.id != self_)
+                status.backups.push_back(backup_status(*replica, member));
+        PrimaryView view;
+        view.established = established_;
+        view.leads = replica->role() == rdma_paxos::Role::leader;
+        view.lease_holds = replica->lease_deadline() > group::monotonic_now();
+        if (pump_)
+            view.broken = pump_->broken() ? pump_->broken() : lost_because_;
+        if (const auto& d = status.divergence; d && !view.broken)
+            view.broken = record::divergence_text(d->seq, d->tid, d->nr, d->reason, d->expected, d->found);
+        std::string why;
+        status.state = judge_primary(view, status.backups, why);
+        if (!why.empty())
+            status.reason = why;
     });
     if (status.primary.empty())
         status.primary = context_.config.host;

@@ -7,7 +7,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 
 #include "replicate/primary_pump.h"
 #include "vm/replica_vm.h"
@@ -47,8 +46,9 @@ class PrimaryVm final : public ReplicaVm {
 
     // What was sent of the state transfer.
     std::atomic<uint64_t> state_bytes = 0, state_chunks = 0;
-    // A backup says that its VM strayed.
-    void note_diverged(const std::string& host, const std::string& detail);
+    // A backup says that its VM strayed, and the last index that it applied. That it can no longer take over is in
+    // the group's rows in any case.
+    void note_diverged(const std::string& host, const std::string& detail, std::optional<uint64_t> applied);
 
     VmStatus status() override;
 
@@ -58,9 +58,11 @@ class PrimaryVm final : public ReplicaVm {
   private:
     void watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds now);
     void watch_backups(rdma_paxos::Replica& replica);
+    ReplicaStatus backup_status(const rdma_paxos::Replica& replica, const group::Member& member) const;
     void watch_guest(std::chrono::nanoseconds now);
     void lose_protection(const std::string& why);
-    Result<void> check_successor(uint8_t to);
+    Result<void> able_to_succeed(const rdma_paxos::Replica* replica, uint8_t to) const;
+    void fill_gate(VmCounters& counters) const;
     void give_up_to(const std::string& host);
     void destroy_superseded();
     bool let_backups_hear();
@@ -76,8 +78,12 @@ class PrimaryVm final : public ReplicaVm {
     bool was_leading_ = false, told_broken_ = false, over_ = false;
     std::optional<std::string> lost_because_; // protection ends by itself
     std::chrono::nanoseconds guest_looked_at_{};
-    std::set<uint8_t> lost_;                      // members whose death was told
-    std::map<std::string, std::string> diverged_; // host to what it said
+    std::map<uint8_t, std::string> lost_; // members whose loss was told, and what was told
+    struct Stop {
+        std::string detail; // what it said of its divergence; empty: nothing
+        Index applied{};    // the last index that its VM is known to have applied
+    };
+    std::map<std::string, Stop> stopped_; // hosts whose copies follow no more
 
     std::mutex end_mutex_;
     std::atomic<bool> ended_ = false;

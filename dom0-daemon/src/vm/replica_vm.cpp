@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t trace_piece_bytes = 256 * 1024;
 constexpr Milliseconds trace_wait{150};
+constexpr std::chrono::seconds copying_grace{60};
 
 } // namespace
 
@@ -23,6 +24,13 @@ ReplicaVm::ReplicaVm(Context& context, std::string name, peer::GroupKey group_ke
     : context_(context), name_(std::move(name)), group_key_(group_key) {}
 
 ReplicaVm::~ReplicaVm() = default;
+
+void ReplicaVm::on_group(const std::function<void(rdma_paxos::Replica*)>& work) {
+    group_->run([&](rdma_paxos::Replica* replica) {
+        const std::lock_guard lock(group_mutex_);
+        work(replica);
+    });
+}
 
 std::string ReplicaVm::host_of(rdma_paxos::ReplicaId id) const {
     for (const auto& member : members_)
@@ -56,8 +64,9 @@ Result<void> ReplicaVm::start_group(const std::vector<group::Member>& members, u
     config.ring_bytes = log_bytes;
     config.seed = std::random_device{}();
     config.timing = rdma_paxos::lab_timing();
-    // A backup that loses its place needs the VM's whole state anew: rather slow the VM down for a while.
-    config.timing.slow_follower_grace = std::chrono::seconds(60);
+    // Until the copies stand the log waits for them; see limit_patience().
+    config.timing.slow_follower_grace = copying_grace;
+    patience_ = Milliseconds(timing.slow_backup_ms);
     config.timing.heartbeat = Milliseconds(timing.heartbeat_ms);
     config.timing.election_timeout_min = Milliseconds(timing.election_min_ms);
     config.timing.election_timeout_max = Milliseconds(timing.election_max_ms);
@@ -65,6 +74,14 @@ Result<void> ReplicaVm::start_group(const std::vector<group::Member>& members, u
     // Nobody waits for a backup to look at its log: a lower rate saves CPU and costs only lag.
     config.timing.follower_poll = std::max<std::chrono::nanoseconds>(config.timing.heartbeat / 2, Milliseconds(1));
     return group_->start(config, members, *context_.fabrics, *pump(), std::move(watch));
+}
+
+// A backup that loses its place is lost until the VM is protected anew; one that hangs must not hang the VM.
+void ReplicaVm::limit_patience() {
+    on_group([&](rdma_paxos::Replica* replica) {
+        if (replica != nullptr)
+            replica->set_slow_follower_grace(patience_);
+    });
 }
 
 void ReplicaVm::fill_status(VmStatus& status, rdma_paxos::Replica* replica) {
@@ -96,7 +113,7 @@ Result<void> ReplicaVm::trace(TraceSink& sink) {
     auto feed = std::make_shared<TraceFeed>();
     TraceStart start{name_, domid_, 0};
     bool possible = false;
-    group_->run([&](rdma_paxos::Replica*) {
+    on_group([&](rdma_paxos::Replica*) {
         const auto xen = xen_ ? xen_->status() : Result<xen::Domctl::Status>(fail(ErrorCode::not_now, {}));
         if (!xen || pump() == nullptr || pump()->has_tap())
             return;
@@ -116,7 +133,7 @@ Result<void> ReplicaVm::trace(TraceSink& sink) {
         if (taken.closed)
             break;
     }
-    group_->run([&](rdma_paxos::Replica*) { pump()->set_tap({}); });
+    on_group([&](rdma_paxos::Replica*) { pump()->set_tap({}); });
     return {};
 }
 

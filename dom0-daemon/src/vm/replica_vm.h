@@ -53,7 +53,12 @@ class ReplicaVm : public std::enable_shared_from_this<ReplicaVm> {
     // The replica's part of the group; replica ids are those of members_.
     Result<void> start_group(const std::vector<group::Member>& members, uint8_t self, uint8_t initial_leader,
                              const peer::Timing& timing, uint64_t log_bytes, group::GroupThread::Watch watch);
-    // What both roles report in the same way. On the group's thread.
+    // group_->run(), and after the group's thread has ended one caller at a time all the same: what the replica,
+    // the pump and xen_ are asked goes through here. Never from the group's thread, nor from inside itself.
+    void on_group(const std::function<void(rdma_paxos::Replica* replica)>& work);
+    // All copies stand: whoever leads the group now waits for a slow backup no longer than `slow_backup_ms`.
+    void limit_patience();
+    // What both roles report in the same way. Inside on_group().
     void fill_status(VmStatus& status, rdma_paxos::Replica* replica);
     // Null until there is one. On the group's thread, or before it runs.
     virtual replicate::Pump* pump() = 0;
@@ -72,6 +77,8 @@ class ReplicaVm : public std::enable_shared_from_this<ReplicaVm> {
 
   private:
     std::atomic<bool> finished_ = false;
+    Milliseconds patience_{}; // with slow backups
+    std::mutex group_mutex_;  // of on_group()
 };
 
 // CLOCK_REALTIME minus Xen's time, from one status call.

@@ -153,6 +153,7 @@ peer::Prepare sample_prepare() {
     prepare.ring_pages = 256;
     prepare.log_bytes = 16 << 20;
     prepare.timing.lease_ms = 77;
+    prepare.timing.slow_backup_ms = 88;
     return prepare;
 }
 
@@ -177,8 +178,30 @@ TEST(Messages, ArriveAsTheyWereSent) {
     hello.xen_interface_version = 1;
     EXPECT_EQ(peer::parse_hello(peer::to_json(hello))->xen_interface_version, 1u);
 
+    peer::Diverged diverged{"web1", {}, "h2", "it strayed", {}};
+    EXPECT_FALSE(peer::parse_diverged(peer::to_json(diverged))->applied);
+    diverged.applied = 17;
+    EXPECT_EQ(peer::parse_diverged(peer::to_json(diverged))->applied, 17u);
+
+    const std::vector<std::string> hosts = {"h1", "h3"};
+    EXPECT_EQ(*peer::parse_unreached(peer::unreached_json(hosts)), hosts);
+
     const Error error{ErrorCode::backup_refused, "no room", "make some"};
     EXPECT_EQ(peer::parse_error(peer::error_json(error), "h2").message, "h2: no room");
+}
+
+TEST(Messages, BytesThatAreNotUtf8AreReplacedNotThrown) {
+    auto prepare = sample_prepare();
+    prepare.vm = "web\xff";
+    EXPECT_EQ(peer::parse_prepare(peer::to_json(prepare))->vm, "web\xef\xbf\xbd");
+    peer::Hello hello;
+    hello.host = "h\xc3";
+    EXPECT_TRUE(peer::parse_hello(peer::to_json(hello)));
+    EXPECT_TRUE(peer::parse_diverged(peer::to_json(peer::Diverged{"\x80", {}, "\x80", "\x80", {}})));
+    EXPECT_TRUE(peer::parse_hand_over(peer::to_json(peer::HandOver{"\x80", {}, 1})));
+    EXPECT_TRUE(peer::parse_whereabouts(peer::to_json(peer::Whereabouts{"\x80", "\x80"})));
+    EXPECT_TRUE(peer::parse_start(peer::to_json(peer::Start{{{1, "\x80", "\x80", 1}}, 1})));
+    EXPECT_TRUE(peer::parse_unreached(peer::unreached_json({"\x80"})));
 }
 
 TEST(Messages, WrongShapesAreErrorsNotCrashes) {
@@ -189,6 +212,7 @@ TEST(Messages, WrongShapesAreErrorsNotCrashes) {
         EXPECT_FALSE(peer::parse_hello(text)) << text;
         EXPECT_FALSE(peer::parse_state_end(text)) << text;
         EXPECT_FALSE(peer::parse_diverged(text)) << text;
+        EXPECT_FALSE(peer::parse_unreached(text)) << text;
     }
     const std::string good = peer::to_json(sample_prepare());
     for (const auto& [from, to] :
@@ -200,6 +224,7 @@ TEST(Messages, WrongShapesAreErrorsNotCrashes) {
                                                           {"\"vm\":\"web1\"", "\"vm\":\"a\\u0000b\""},
                                                           {"\"group\":\"", "\"group\":\"zz"},
                                                           {"\"ring_pages\":256", "\"ring_pages\":4294967296"},
+                                                          {"\"slow_backup_ms\":88", "\"slow\":88"},
                                                           {"\"lease_ms\":77", "\"lease_ms\":99999999999"}}) {
         std::string bad = good;
         const auto at = bad.find(from);
