@@ -326,9 +326,11 @@ Result<std::string> IncomingSession::end_state(const wire::Frame& frame) {
     const auto domid = restore_->finish();
     if (!domid)
         return tl::unexpected(domid.error());
-    // From here on the replica destroys it.
-    restore_->take();
-    if (auto follows = vm_->follow(restore_->toolstack(), *domid); !follows)
+    const auto follows = vm_->follow(restore_->toolstack(), *domid);
+    // Unless the replica was discarded meanwhile, it is the one that destroys the domain from here on.
+    if (vm_->domid() == *domid)
+        restore_->take();
+    if (!follows)
         return tl::unexpected(follows.error());
     restore_.reset();
     return std::string("{}");

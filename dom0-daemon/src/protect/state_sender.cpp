@@ -16,6 +16,9 @@ namespace tripod::protect {
 
 namespace {
 
+constexpr int resume_attempts = 5;
+constexpr std::chrono::milliseconds resume_pause{200};
+
 // Runs libxl's save, and what must happen while the domain is suspended, on a thread of its own: it writes into a
 // pipe that the caller reads.
 class Saver {
@@ -44,8 +47,19 @@ class Saver {
         else
             result_ = vm.record_from_here();
         // Also after a failed save: the guest may be suspended already, and must not stay so.
-        if (auto resumed = (*toolstack)->resume(vm.domid()); !resumed && result_)
-            result_ = tl::unexpected(vm::as_error(resumed.error()));
+        // A guest that is left suspended is a guest that we have stopped: once is not enough.
+        for (int attempt = 1;; ++attempt) {
+            const auto resumed = (*toolstack)->resume(vm.domid());
+            if (resumed)
+                return;
+            log::error("{}: {}", vm.name(), resumed.error().what);
+            if (attempt == resume_attempts) {
+                result_ = fail(ErrorCode::other, "the VM could not be resumed: " + resumed.error().what,
+                               "try \"xl unpause " + vm.name() + "\"; else destroy and start it");
+                return;
+            }
+            std::this_thread::sleep_for(resume_pause);
+        }
     }
 
     Result<void> result_;

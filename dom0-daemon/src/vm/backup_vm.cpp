@@ -40,6 +40,9 @@ Result<void> BackupVm::start(const std::vector<group::Member>& members, uint8_t 
 }
 
 Result<void> BackupVm::follow(xen::Toolstack& toolstack, DomId domid) {
+    const std::lock_guard lock(discard_mutex_);
+    if (finished())
+        return fail(ErrorCode::cancelled, "the copy of " + name_ + " was given up meanwhile");
     domid_ = domid;
     auto xen = XenSide::enable(context_, domid, prepare_.profile, prepare_.ring_pages);
     if (!xen)
@@ -112,6 +115,11 @@ void BackupVm::watch(rdma_paxos::Replica& replica, std::chrono::nanoseconds now)
     }
     if (life_ == Life::following && pump_.ready_for_life())
         go_live(replica);
+    if (life_ == Life::following && unfit() && pump_.promoted() == self_) {
+        // It was fit when it was chosen. What is left of it stays for whoever looks into it.
+        over_ = true;
+        event(event::failed, "this copy was chosen and cannot take over: " + unfit_text_);
+    }
 }
 
 void BackupVm::watch_role(rdma_paxos::Replica& replica) {
@@ -216,7 +224,8 @@ void BackupVm::go_live(rdma_paxos::Replica& replica) {
 void BackupVm::take_over_network() {
     std::vector<replicate::Connection> connections;
     on_group([&](rdma_paxos::Replica*) { connections = pump_.connections().open(); });
-    const auto over = [this] { return context_.tasks.stopping() || finished(); };
+    // Not with finished(): protection may end before the VM is reachable.
+    const auto over = [this] { return context_.tasks.stopping(); };
     Milliseconds pause = network_retry_min;
     while (!over()) {
         const auto done = try_to_take_over_network(connections);
@@ -240,12 +249,16 @@ Result<void> BackupVm::try_to_take_over_network(const std::vector<replicate::Con
     auto toolstack = context_.open_toolstack();
     if (!toolstack)
         return tl::unexpected(toolstack.error());
+    if (!(*toolstack)->exists(domid_)) {
+        event(event::failed, "its domain has gone before it was on the network");
+        return {}; // there is nothing left to try
+    }
     const auto config = (*toolstack)->config(domid_);
     if (!config)
         return tl::unexpected(as_error(config.error()));
     failover::TakeoverPlan plan{name_, domid_, config->vifs, prepare_.bridges, connections};
     return failover::take_over_network(
-        plan, [this] { return context_.tasks.stopping() || finished(); },
+        plan, [this] { return context_.tasks.stopping(); },
         [&] {
             event(event::network_moved);
             if (auto renamed = (*toolstack)->rename(domid_, name_); !renamed)

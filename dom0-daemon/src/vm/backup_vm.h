@@ -24,7 +24,8 @@ class BackupVm final : public ReplicaVm {
 
     // After open_group(), in this order, each once.
     Result<void> start(const std::vector<group::Member>& members, uint8_t initial_leader);
-    // The domain was restored and is paused: it replays from record 0.
+    // The domain was restored and is paused: it replays from record 0. From here on it is this replica's to
+    // destroy, unless that was discarded before: then domid() stays what it was.
     Result<void> follow(xen::Toolstack& toolstack, DomId domid);
     // The primary says that protection stands: from here on this replica may take over.
     void confirm();
