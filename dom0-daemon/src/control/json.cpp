@@ -98,7 +98,14 @@ Json to_json(const VmCounters& c) {
             {"log_bytes", c.log_bytes},
             {"log_records", c.log_records},
             {"intercepted_calls", c.intercepted_calls},
-            {"waiting_threads", c.waiting_threads}};
+            {"waiting_threads", c.waiting_threads},
+            {"gate_frames", c.gate_frames},
+            {"gate_releases", c.gate_releases},
+            {"gate_held", c.gate_held},
+            {"gate_held_max", c.gate_held_max},
+            {"gate_held_p50_us", c.gate_held_p50_us},
+            {"gate_held_p99_us", c.gate_held_p99_us},
+            {"commits", c.commits}};
 }
 
 } // namespace
@@ -217,7 +224,11 @@ VmStatus vm_status_from(const Json& json) {
     s.counters = {
         number_or<std::uint64_t>(c, "state_bytes", 0),       number_or<std::uint64_t>(c, "state_chunks", 0),
         number_or<std::uint64_t>(c, "log_bytes", 0),         number_or<std::uint64_t>(c, "log_records", 0),
-        number_or<std::uint64_t>(c, "intercepted_calls", 0), number_or<std::uint64_t>(c, "waiting_threads", 0)};
+        number_or<std::uint64_t>(c, "intercepted_calls", 0), number_or<std::uint64_t>(c, "waiting_threads", 0),
+        number_or<std::uint64_t>(c, "gate_frames", 0),       number_or<std::uint64_t>(c, "gate_releases", 0),
+        number_or<std::uint64_t>(c, "gate_held", 0),         number_or<std::uint64_t>(c, "gate_held_max", 0),
+        number_or<std::uint64_t>(c, "gate_held_p50_us", 0),  number_or<std::uint64_t>(c, "gate_held_p99_us", 0),
+        number_or<std::uint64_t>(c, "commits", 0)};
     if (const Json& d = member(json, "divergence"); d.is_object())
         s.divergence =
             DivergenceStatus{number_or<std::uint64_t>(d, "seq", 0),   number_or<std::uint64_t>(d, "expected", 0),

@@ -40,6 +40,8 @@ inline constexpr std::string_view network_moved =
     "network_moved"; // its vif is on the real bridge, address announced
 inline constexpr std::string_view network_failed =
     "network_failed"; // it is live and could not be brought onto the network; detail: why. Tried again
+inline constexpr std::string_view broken =
+    "broken"; // protection is lost by what happened here: nothing leaves until the group has decided; detail: what
 inline constexpr std::string_view failed = "failed"; // an operation was given up; detail: why
 } // namespace event
 
