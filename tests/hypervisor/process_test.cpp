@@ -75,7 +75,6 @@ TEST_F(ProcessTest, ProcessWithoutNetworkIsLeftAlone) {
     touch(other);
     guest.make(other, nr_read, {proc, buffer, 4}, giving("x"));
     guest.make(other, nr_socket, {1, 1, 0}, returning(3));
-    EXPECT_EQ(guest.make(other, 425, {8, buffer}, returning(7)), Step::native);
     EXPECT_TRUE(guest.take().empty());
 
     // It is given a socket, as by SCM_RIGHTS: seen at the first use.
@@ -99,6 +98,56 @@ TEST_F(ProcessTest, ProcessThatMakesASocketIsFollowedFromThenOn) {
     guest.make(other, nr_socket, {10, 1, 0}, [&](cpu_user_regs&) { return guest.kernel.open_socket(plain); });
     touch(other);
     EXPECT_EQ(guest.take().size(), 2U);
+}
+
+TEST_F(ProcessTest, DescriptorsAreLookedAtInPieces) {
+    const Process large = guest.add_process(300, 4000);
+    Thread other = guest.add_thread(large, 300);
+    const int far = guest.kernel.move(large, guest.kernel.open_socket(large), 3999);
+    guest.set_mode(TRIPOD_MODE_trace);
+    FakeGuest::call(other, nr_clock_gettime, {1, buffer});
+    unsigned reads = 0, most = 0, tries = 0;
+    guest.kernel.memory.after_read = [&](Va, std::uint32_t) { ++reads; };
+    Step now_at = Step::again;
+    while (now_at == Step::again && tries < 100) {
+        reads = 0;
+        now_at = guest.step(other, returning(0));
+        most = std::max(most, reads);
+        ++tries;
+    }
+    guest.kernel.memory.after_read = nullptr;
+    EXPECT_EQ(now_at, Step::native);
+    EXPECT_GT(tries, 20U);
+    EXPECT_LT(most, 1000U);
+    const auto records = guest.take();
+    ASSERT_EQ(records.size(), 2U);
+    EXPECT_EQ(records[0].head().fd, far);
+}
+
+TEST_F(ProcessTest, SocketBeyondWhatIsLookedAtIsAnnouncedAtItsFirstUse) {
+    const Process large = guest.add_process(300, 8192);
+    Thread other = guest.add_thread(large, 300);
+    const int far = guest.kernel.move(large, guest.kernel.open_socket(large), 5000);
+    guest.set_mode(TRIPOD_MODE_trace);
+    touch(other);
+    EXPECT_TRUE(guest.take().empty());
+    const int near = guest.kernel.open_socket(large); // handed over meanwhile
+    guest.make(other, nr_read, {fd(far), buffer, 4}, giving("net"));
+    const auto records = guest.take();
+    ASSERT_EQ(records.size(), 3U);
+    EXPECT_EQ(records[0].head().type, TRIPOD_REC_socket);
+    EXPECT_EQ(records[0].head().fd, near);
+    EXPECT_EQ(records[1].head().type, TRIPOD_REC_socket);
+    EXPECT_EQ(records[1].head().fd, far);
+    EXPECT_EQ(records[2].head().nr, nr_read);
+
+    // It is followed now, and not looked at again.
+    unsigned reads = 0;
+    guest.kernel.memory.after_read = [&](Va, std::uint32_t) { ++reads; };
+    guest.make(other, nr_read, {fd(far), buffer, 4}, giving("net"));
+    guest.kernel.memory.after_read = nullptr;
+    EXPECT_LT(reads, 100U);
+    EXPECT_EQ(guest.take().size(), 1U);
 }
 
 TEST_F(ProcessTest, ThreadsOfAProcessShareWhatIsKnownOfIt) {

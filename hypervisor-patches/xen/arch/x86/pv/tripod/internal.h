@@ -38,6 +38,7 @@
 #define TRIPOD_PENDING_BUCKETS 256
 #define TRIPOD_MAX_PROCESSES 64
 #define TRIPOD_MAX_SCAN_FDS  4096   /* descriptors looked at when a process is first seen */
+#define TRIPOD_SCAN_CHUNK    128    /* of these, so many at a time */
 #define TRIPOD_MAX_IOV       1024   /* Linux' UIO_MAXIOV */
 #define TRIPOD_MSG_NAMELEN   8      /* offset in Linux' struct user_msghdr */
 #define TRIPOD_WALKS         16     /* remembered page table walks */
@@ -49,6 +50,9 @@
 #define TRIPOD_AF_INET  2
 #define TRIPOD_AF_INET6 10
 
+#define TRIPOD_NR_X32             0x40000000u /* bit of the numbers of the x32 ABI */
+#define TRIPOD_NR_io_uring_setup  425 /* by all ABIs */
+#define TRIPOD_NR_most            1024 /* no ABI has that many */
 #define TRIPOD_NR_restart_syscall 219
 #define TRIPOD_NR_sched_yield     24
 #define TRIPOD_NR_socket          41
@@ -62,6 +66,9 @@ enum tripod_scope {
     TRIPOD_SCOPE_network_value, /* either: input on the one, value on the other */
     TRIPOD_SCOPE_inet_family,   /* only when argument 0 is an inet family */
     TRIPOD_SCOPE_unsupported,   /* on a network socket: cannot be logged */
+    TRIPOD_SCOPE_forbidden,     /* a followed process may not make it: cannot be logged */
+    TRIPOD_SCOPE_aio,           /* io_submit: not when it names a network socket */
+    TRIPOD_SCOPE_everybody,     /* every call of every process */
 };
 
 enum tripod_out_kind {
@@ -96,6 +103,7 @@ struct tripod_call {
     uint8_t in;
     uint8_t clamp;
     uint8_t clamp_unit;
+    uint8_t second_fd;          /* argument that is a descriptor too, which may be no network socket; 0: none */
     struct tripod_out outs[4];
 };
 
@@ -207,6 +215,7 @@ struct tripod_process {
     uint64_t used;              /* for eviction */
     uint32_t tgid;
     uint32_t next_fd;           /* scanning: where to go on */
+    int32_t used_fd;            /* scanning: a network socket that it is known to have; -1: none */
     uint8_t state;
     bool found;                 /* scanning: has a network socket */
 };
@@ -214,6 +223,7 @@ struct tripod_process {
 /* How an attempt to handle a call ended. */
 enum tripod_verdict {
     TRIPOD_GO,                  /* done, or nothing to do */
+    TRIPOD_AGAIN,               /* try again at once: there is more to do than fits in one go */
     TRIPOD_WAIT,                /* try again later: t->wait_reason says what for */
     TRIPOD_FAULT,               /* a user page is missing: t->fault_address, t->fault_write */
     TRIPOD_BROKEN,              /* t->divergence says why */
@@ -221,7 +231,14 @@ enum tripod_verdict {
 
 /* The process of a thread, new ones in state scanning. NULL: no room, all followed. */
 struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct tripod_thread *thread);
-/* Looks at a process' descriptors and announces (record) or checks (replay) its network sockets. May take tries. */
+/* The same, without making room for a new one. */
+struct tripod_process *tripod_process_known(struct tripod_domain *t, const struct tripod_thread *thread);
+/* It turned out to have that network socket, though none was found when it was looked at: it is looked at anew. */
+void tripod_process_uses(struct tripod_process *process, int32_t fd);
+/* Is a network socket among the TRIPOD_SCAN_CHUNK descriptors from *fd on? Goes on with *fd; *end: that was the last. */
+bool tripod_process_has_socket(struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread,
+                               uint32_t *fd, bool *end);
+/* Looks at a process' descriptors and announces (record) or checks (replay) its network sockets. Takes tries. */
 enum tripod_verdict tripod_process_scan(struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread,
                                         struct tripod_process *process);
 

@@ -9,7 +9,7 @@
 /* Nothing is lost when it is looked at anew. */
 static bool evictable(const struct tripod_process *p)
 {
-    return p->state == TRIPOD_PROCESS_ignored || (p->state == TRIPOD_PROCESS_scanning && !p->next_fd && !p->found);
+    return p->state == TRIPOD_PROCESS_ignored || (p->state == TRIPOD_PROCESS_scanning && !p->found);
 }
 
 static bool is_process_of(const struct tripod_process *p, const struct tripod_thread *thread)
@@ -35,14 +35,21 @@ static struct tripod_process *make_room(struct tripod_domain *t)
     return victim;
 }
 
-struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct tripod_thread *thread)
+struct tripod_process *tripod_process_known(struct tripod_domain *t, const struct tripod_thread *thread)
 {
     struct tripod_process *p = &t->processes[t->last_process];
     unsigned int i;
 
     for ( i = 0; !is_process_of(p, thread) && i < TRIPOD_MAX_PROCESSES; i++ )
         p = &t->processes[i];
-    if ( !is_process_of(p, thread) )
+    return is_process_of(p, thread) ? p : NULL;
+}
+
+struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct tripod_thread *thread)
+{
+    struct tripod_process *p = tripod_process_known(t, thread);
+
+    if ( !p )
     {
         p = make_room(t);
         if ( !p )
@@ -50,6 +57,7 @@ struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct
         *p = (struct tripod_process){
             .files = thread->files,
             .tgid = thread->tgid,
+            .used_fd = -1,
             .state = TRIPOD_PROCESS_scanning,
         };
     }
@@ -117,24 +125,66 @@ static enum tripod_verdict check(struct tripod_domain *t, const struct tripod_th
     return TRIPOD_GO;
 }
 
+static uint32_t scan_limit(const struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread)
+{
+    return min_t(uint32_t, tripod_fd_limit(t, v, thread), TRIPOD_MAX_SCAN_FDS);
+}
+
+bool tripod_process_has_socket(struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread,
+                               uint32_t *fd, bool *end)
+{
+    uint32_t limit = scan_limit(t, v, thread), last = min_t(uint32_t, limit, *fd + TRIPOD_SCAN_CHUNK);
+
+    for ( ; *fd < last; ++*fd )
+        if ( tripod_fd_kind(t, v, thread, *fd, NULL) == TRIPOD_FD_network )
+            return true;
+    *end = *fd >= limit;
+    return false;
+}
+
+void tripod_process_uses(struct tripod_process *process, int32_t fd)
+{
+    process->state = TRIPOD_PROCESS_scanning;
+    process->next_fd = 0;
+    process->used_fd = fd;
+}
+
+/* One descriptor, if it is a network socket. */
+static enum tripod_verdict scan_fd(struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread,
+                                   struct tripod_process *process, uint32_t fd)
+{
+    struct tripod_socket socket = {};
+    enum tripod_verdict verdict;
+
+    if ( tripod_fd_kind(t, v, thread, fd, &socket) != TRIPOD_FD_network )
+        return TRIPOD_GO;
+    verdict = tripod_replaying(t) ? check(t, thread, fd, &socket) : announce(t, thread, fd, &socket);
+    process->found |= verdict == TRIPOD_GO;
+    return verdict;
+}
+
 enum tripod_verdict tripod_process_scan(struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread,
                                         struct tripod_process *process)
 {
-    uint32_t limit = min_t(uint32_t, tripod_fd_limit(t, v, thread), TRIPOD_MAX_SCAN_FDS);
+    uint32_t limit = scan_limit(t, v, thread), last = min_t(uint32_t, limit, process->next_fd + TRIPOD_SCAN_CHUNK);
+    enum tripod_verdict verdict;
 
-    for ( ; process->next_fd < limit; process->next_fd++ )
+    for ( ; process->next_fd < last; process->next_fd++ )
     {
-        struct tripod_socket socket = {};
-        enum tripod_verdict verdict;
-
-        if ( tripod_fd_kind(t, v, thread, process->next_fd, &socket) != TRIPOD_FD_network )
-            continue;
-        verdict = tripod_replaying(t) ? check(t, thread, process->next_fd, &socket)
-                                      : announce(t, thread, process->next_fd, &socket);
+        verdict = scan_fd(t, v, thread, process, process->next_fd);
         if ( verdict != TRIPOD_GO )
             return verdict;
-        process->found = true;
     }
+    if ( process->next_fd < limit )
+        return TRIPOD_AGAIN;
+    /* Beyond what is looked at, only those that it uses are known. */
+    if ( process->used_fd >= TRIPOD_MAX_SCAN_FDS )
+    {
+        verdict = scan_fd(t, v, thread, process, process->used_fd);
+        if ( verdict != TRIPOD_GO )
+            return verdict;
+    }
+    process->found |= process->used_fd >= 0;
     process->state = process->found ? TRIPOD_PROCESS_followed : TRIPOD_PROCESS_ignored;
     return TRIPOD_GO;
 }

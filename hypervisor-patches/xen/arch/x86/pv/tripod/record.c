@@ -61,12 +61,6 @@ enum tripod_verdict tripod_record_entry(struct tripod_domain *t, struct vcpu *v,
     uint32_t capacity;
     enum tripod_verdict verdict;
 
-    if ( entry->call_class == TRIPOD_CLASS_refused )
-    {
-        regs->rax = TRIPOD_ENOSYS;
-        *answered = true;
-        return TRIPOD_GO;
-    }
     if ( entry->call_class == TRIPOD_CLASS_output && !tripod_gate_has_room(t) )
     {
         t->wait_reason = TRIPOD_WAIT_gate;

@@ -90,12 +90,6 @@ enum tripod_verdict tripod_replay_entry(struct tripod_domain *t, struct vcpu *v,
     bool broken;
 
     *answered = false;
-    if ( entry->call_class == TRIPOD_CLASS_refused )
-    {
-        regs->rax = TRIPOD_ENOSYS;
-        *answered = true;
-        return TRIPOD_GO;
-    }
     if ( t->mode == TRIPOD_MODE_hold || t->divergence.reason )
         return wait_for_head(t, false);
 
