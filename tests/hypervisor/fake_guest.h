@@ -101,6 +101,8 @@ class FakeGuest {
 
     void set_mode(tripod_mode mode, std::uint64_t next_seq = 1);
     void kick();
+    /** What happens while the vCPU makes ready to sleep. */
+    std::function<void()> on_block;
     /** dom0: is kicked. */
     std::function<void()> on_notify;
     /** dom0: takes all new records. */

@@ -55,6 +55,10 @@ typedef struct {
     bool held;
 } spinlock_t;
 
+struct rcu_head {
+    void *unused;
+};
+
 #define PAGE_SIZE 4096UL
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 #define cf_check

@@ -229,8 +229,7 @@ static bool enter(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs 
             {
                 tripod_note_wait(t);
                 tripod_notify(t);
-                if ( !tripod_ring_has_room(t, t->wait_bytes) )
-                    vcpu_block();
+                tripod_sleep(t, v);
                 regs->rip -= 2;
                 return true;
             }

@@ -21,7 +21,9 @@
  *   control.c       domctl, shared pages, life and death
  *
  * Locking: the hooks run on the vCPU concerned, with t->lock held from the first look at shared state; control.c
- * changes state only while the domain is paused. Nothing here sleeps, and nothing is allocated outside control.c.
+ * changes state only while the domain is paused, and takes the lock against those that run none the less: dom0's
+ * doorbell, its look at the status, and its mapping of the pages. Nothing here sleeps, and nothing is allocated outside
+ * control.c.
  *
  * The same sources are compiled into a user-space harness (tests/hypervisor), which brings its own env.h.
  */
@@ -285,6 +287,7 @@ struct tripod_walk {
 
 struct tripod_domain {
     struct domain *d;
+    struct rcu_head rcu;
     spinlock_t lock;
     uint32_t mode;              /* enum tripod_mode */
     bool have_profile;
@@ -375,6 +378,7 @@ void tripod_clock_correct(struct tripod_domain *t, const struct tripod_pending *
 bool tripod_wait(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs,
                  const struct tripod_entry *entry);
 void tripod_note_wait(struct tripod_domain *t);         /* tells dom0 t->wait_reason */
+void tripod_sleep(struct tripod_domain *t, struct vcpu *v); /* unless what t->wait_reason waits for has come */
 void tripod_progress(struct tripod_domain *t); /* a call went through: whoever waits is not spinning */
 void tripod_wake_all(struct tripod_domain *t);
 void cf_check tripod_doorbell(struct vcpu *v, unsigned int port); /* dom0 kicked */
