@@ -56,7 +56,7 @@ typedef struct {
 } spinlock_t;
 
 struct rcu_head {
-    void *unused;
+    void* unused;
 };
 
 #define PAGE_SIZE 4096UL

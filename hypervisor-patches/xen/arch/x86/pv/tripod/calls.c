@@ -7,6 +7,7 @@
 
 #define RESULT(a, n, unit)  { .kind = TRIPOD_OUT_result, .arg = a, .count = n, .size = unit }
 #define FIXED(a, bytes)     { .kind = TRIPOD_OUT_fixed, .arg = a, .size = bytes }
+#define CHILD(a, bytes)     { .kind = TRIPOD_OUT_child, .arg = a, .size = bytes }
 #define ARRAY(a, n, unit)   { .kind = TRIPOD_OUT_array, .arg = a, .count = n, .size = unit }
 #define IOV(a, n)           { .kind = TRIPOD_OUT_iov, .arg = a, .count = n }
 #define SIZED(a, l)         { .kind = TRIPOD_OUT_sized, .arg = a, .count = l }
@@ -41,6 +42,8 @@ static const struct tripod_call calls[] = {
     [51]  = { ROW(socket, network, 0), .outs = { SIZED(1, 2) } },                                     /* getsockname */
     [52]  = { ROW(socket, network, 0), .outs = { SIZED(1, 2) } },                                     /* getpeername */
     [55]  = { ROW(socket, network, 0), .outs = { SIZED(3, 4) } },                                     /* getsockopt */
+    [60]  = { ROW(mirror, exit, -1) },                                                                /* exit */
+    [61]  = { ROW(value, always, -1), .outs = { CHILD(1, 4), CHILD(3, 144) } },                       /* wait4 */
     [96]  = { ROW(value, always, -1), .outs = { FIXED(0, TIMEVAL), FIXED(1, 8) } },                   /* gettimeofday */
     [98]  = { ROW(value, always, -1), .outs = { FIXED(1, 144) } },                                    /* getrusage */
     [99]  = { ROW(value, always, -1), .outs = { FIXED(0, 112) } },                                    /* sysinfo */
@@ -48,6 +51,7 @@ static const struct tripod_call calls[] = {
     [201] = { ROW(value, always, -1), .outs = { FIXED(0, 8) } },                                      /* time */
     [209] = { ROW(input, aio, -1) },                                                                  /* io_submit */
     [228] = { ROW(value, always, -1), .outs = { FIXED(1, TIMESPEC) } },                               /* clock_gettime */
+    [231] = { ROW(mirror, exit, -1) },                                                                /* exit_group */
     [232] = { ROW(wait, always, -1), CLAMP(2, EPOLL_EVENT), .outs = { RESULT(1, 2, EPOLL_EVENT) } },  /* epoll_wait */
     [270] = { ROW(wait, always, -1), .outs = { FDSET(1), FDSET(2), FDSET(3), FIXED(4, TIMESPEC) } },  /* pselect6 */
     [271] = { ROW(wait, always, -1), .outs = { ARRAY(0, 1, POLLFD), FIXED(2, TIMESPEC) } },           /* ppoll */

@@ -151,6 +151,13 @@ enum tripod_fd_kind tripod_fd_kind(const struct tripod_domain *t, struct vcpu *v
     }
 }
 
+bool tripod_task_is(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid)
+{
+    uint32_t found;
+
+    return READ(v, task, t->profile.task_pid, &found) && found == tid;
+}
+
 enum tripod_task_fate tripod_task_look(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid)
 {
     uint32_t found, state;

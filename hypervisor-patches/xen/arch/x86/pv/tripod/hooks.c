@@ -185,6 +185,7 @@ static bool carry_out(struct tripod_domain *t, struct vcpu *v, struct cpu_user_r
         pv_inject_page_fault(PFEC_user_mode | (t->fault_write ? PFEC_write_access : 0), t->fault_address);
         return true;
 
+    case TRIPOD_MISFIT: /* is a divergence by now */
     case TRIPOD_BROKEN:
         if ( !tripod_replaying(t) )
             return false;
@@ -245,6 +246,13 @@ static bool enter(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs 
     if ( !tripod_recording(t) && !tripod_replaying(t) )
         return enter_passive(t, v, regs, &entry);
 
+    if ( entry.call->scope == TRIPOD_SCOPE_exit )
+    {
+        tripod_pending_drop_stack(t, tripod_kernel_sp(v));
+        if ( tripod_thread_read(t, v, &entry.thread) )
+            tripod_process_exits(t, &entry.thread, entry.nr == TRIPOD_NR_exit_group);
+        return false;
+    }
     t->calls++;
     if ( entry.call->scope == TRIPOD_SCOPE_everybody )
     {
@@ -400,7 +408,13 @@ static unsigned long leave(struct tripod_domain *t, struct vcpu *v, struct cpu_u
         break;
 
     case TRIPOD_PENDING_mirrored:
-        if ( t->mode == TRIPOD_MODE_replay )
+        /* A signal here has nothing to do with the primary's. */
+        if ( p->nr == TRIPOD_NR_wait4 && (long)rax == TRIPOD_EINTR )
+        {
+            regs->rip -= 2;
+            rax = p->nr;
+        }
+        else if ( t->mode == TRIPOD_MODE_replay )
             tripod_replay_return(t, p, rax);
         break;
 

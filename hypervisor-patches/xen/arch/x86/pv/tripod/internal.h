@@ -47,6 +47,7 @@
 #define TRIPOD_CLOCKS        8      /* Linux clock ids 0..7 */
 
 #define TRIPOD_ENOSYS  (-38L)       /* Linux' numbers: the guest sees them */
+#define TRIPOD_EINTR   (-4L)
 
 /* Linux' AF_INET, AF_INET6, SOCK_STREAM: what makes a descriptor a network descriptor. */
 #define TRIPOD_AF_INET  2
@@ -58,6 +59,8 @@
 #define TRIPOD_NR_restart_syscall 219
 #define TRIPOD_NR_sched_yield     24
 #define TRIPOD_NR_socket          41
+#define TRIPOD_NR_wait4           61
+#define TRIPOD_NR_exit_group      231
 
 /* ------------------------------------------------------------------ calls.c */
 
@@ -71,12 +74,14 @@ enum tripod_scope {
     TRIPOD_SCOPE_forbidden,     /* a followed process may not make it: cannot be logged */
     TRIPOD_SCOPE_aio,           /* io_submit: not when it names a network socket */
     TRIPOD_SCOPE_everybody,     /* every call of every process */
+    TRIPOD_SCOPE_exit,          /* ends a thread or its process: not logged, but what is known of it is forgotten */
 };
 
 enum tripod_out_kind {
     TRIPOD_OUT_none,
     TRIPOD_OUT_result,          /* at arg: result * size bytes, at most args[count] of them */
     TRIPOD_OUT_fixed,           /* at arg: size bytes */
+    TRIPOD_OUT_child,           /* at arg: size bytes, when the result names a child */
     TRIPOD_OUT_array,           /* at arg: args[count] * size bytes */
     TRIPOD_OUT_iov,             /* across the iovec array at arg, args[count] long: result bytes */
     TRIPOD_OUT_sized,           /* at arg, its capacity and then length in the u32 at args[count] (sockaddr, sockopt) */
@@ -150,6 +155,7 @@ enum tripod_fd_kind tripod_fd_kind(const struct tripod_domain *t, struct vcpu *v
 /* Runnable threads on this vCPU, this one included; 2 when it cannot be told. */
 unsigned int tripod_runnable_threads(const struct tripod_domain *t, struct vcpu *v);
 /* What became of a thread that was seen at that address. */
+bool tripod_task_is(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid);
 enum tripod_task_fate tripod_task_look(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid);
 
 /* ------------------------------------------------------------------ pending.c */
@@ -188,6 +194,8 @@ static inline unsigned int tripod_pending_bucket(uint64_t ksp)
 struct tripod_pending *tripod_pending_find(struct tripod_domain *t, uint64_t ksp, uint64_t rsp);
 /* Has that stack's thread any? */
 bool tripod_pending_any(const struct tripod_domain *t, uint64_t ksp);
+/* Drops all of that stack's thread, which ends. */
+void tripod_pending_drop_stack(struct tripod_domain *t, uint64_t ksp);
 void tripod_pending_drop_gone(struct tripod_domain *t, struct vcpu *v);
 /* NULL when the table is full. */
 struct tripod_pending *tripod_pending_add(struct tripod_domain *t, const struct tripod_thread *thread,
@@ -218,8 +226,11 @@ struct tripod_process {
     uint32_t tgid;
     uint32_t next_fd;           /* scanning: where to go on */
     int32_t used_fd;            /* scanning: a network socket that it is known to have; -1: none */
+    uint64_t leader;            /* struct task_struct * of its first thread, 0: not seen yet */
     uint8_t state;
     bool found;                 /* scanning: has a network socket */
+    bool several;               /* another thread than the first was seen */
+    bool exiting;               /* nothing was heard of it since it began to end */
 };
 
 /* How an attempt to handle a call ended. */
@@ -229,12 +240,15 @@ enum tripod_verdict {
     TRIPOD_WAIT,                /* try again later: t->wait_reason says what for */
     TRIPOD_FAULT,               /* a user page is missing: t->fault_address, t->fault_write */
     TRIPOD_BROKEN,              /* t->divergence says why */
+    TRIPOD_MISFIT,              /* applying: the log delivers more (t->delivered) than there is room for (t->room) */
 };
 
 /* The process of a thread, new ones in state scanning. NULL: no room, all followed. */
 struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct tripod_thread *thread);
 /* The same, without making room for a new one. */
 struct tripod_process *tripod_process_known(struct tripod_domain *t, const struct tripod_thread *thread);
+/* A thread of it ends; `all`: with all others. */
+void tripod_process_exits(struct tripod_domain *t, const struct tripod_thread *thread, bool all);
 /* It turned out to have that network socket, though none was found when it was looked at: it is looked at anew. */
 void tripod_process_uses(struct tripod_process *process, int32_t fd);
 /* Is a network socket among the TRIPOD_SCAN_CHUNK descriptors from *fd on? Goes on with *fd; *end: that was the last. */
@@ -314,6 +328,7 @@ struct tripod_domain {
     bool wait_thread;           /* the head of the log is another thread's */
     bool fault_write;
     uint64_t fault_address;
+    uint64_t delivered, room;   /* TRIPOD_MISFIT: bytes */
 
     uint64_t calls;
     uint32_t retries;           /* since a call last went through */

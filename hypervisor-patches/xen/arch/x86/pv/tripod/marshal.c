@@ -131,6 +131,9 @@ static uint64_t out_bytes(const struct tripod_out *out, const struct tripod_pend
     case TRIPOD_OUT_fixed:
         bytes = out->size;
         break;
+    case TRIPOD_OUT_child:
+        bytes = result > 0 ? out->size : 0;
+        break;
     case TRIPOD_OUT_array:
         /* Linux takes an unsigned int here. */
         bytes = (uint64_t)(uint32_t)p->args[out->count] * out->size;

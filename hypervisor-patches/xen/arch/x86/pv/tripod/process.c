@@ -2,14 +2,14 @@
 /*
  * Which processes are followed: those that hold a network socket. A process is looked at when it first makes a call
  * that could matter; its sockets are announced in the log then, so that dom0 knows every connection, and a backup
- * can check that it starts from the same ones.
+ * can check that it starts from the same ones. A child announces those that it was born with, in the same way.
  */
 #include "internal.h"
 
-/* Nothing is lost when it is looked at anew. */
+/* Nothing is lost when it is looked at anew, or it will not be seen again. */
 static bool evictable(const struct tripod_process *p)
 {
-    return p->state == TRIPOD_PROCESS_ignored || (p->state == TRIPOD_PROCESS_scanning && !p->found);
+    return p->exiting || p->state == TRIPOD_PROCESS_ignored || (p->state == TRIPOD_PROCESS_scanning && !p->found);
 }
 
 static bool is_process_of(const struct tripod_process *p, const struct tripod_thread *thread)
@@ -17,7 +17,18 @@ static bool is_process_of(const struct tripod_process *p, const struct tripod_th
     return p->state != TRIPOD_PROCESS_free && p->tgid == thread->tgid && p->files == thread->files;
 }
 
-/* A place for a new one: a free one, else the one that was not seen for longest. */
+/*
+ * A followed process that is still there must not be forgotten: it would announce its sockets a second time. Its first
+ * thread's task stays, as a zombie, until all threads are gone; so only of a process that has no others is that zombie
+ * the end.
+ */
+static bool gone(const struct tripod_domain *t, struct vcpu *v, const struct tripod_process *p)
+{
+    return p->leader && tripod_task_look(t, v, p->leader, p->tgid) == TRIPOD_TASK_gone &&
+           !(p->several && tripod_task_is(t, v, p->leader, p->tgid));
+}
+
+/* A place for a new one: a free one, else the one that was not seen for longest, else that of one that died unseen. */
 static struct tripod_process *make_room(struct tripod_domain *t)
 {
     struct tripod_process *victim = NULL;
@@ -32,6 +43,9 @@ static struct tripod_process *make_room(struct tripod_domain *t)
         if ( evictable(p) && (!victim || p->used < victim->used) )
             victim = p;
     }
+    for ( i = 0; !victim && i < TRIPOD_MAX_PROCESSES; i++ )
+        if ( gone(t, current, &t->processes[i]) )
+            victim = &t->processes[i];
     return victim;
 }
 
@@ -61,9 +75,23 @@ struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct
             .state = TRIPOD_PROCESS_scanning,
         };
     }
+    p->exiting = false;
+    if ( thread->tid == thread->tgid )
+        p->leader = thread->task;
+    else
+        p->several = true;
     p->used = ++t->use_counter;
     t->last_process = p - t->processes;
     return p;
+}
+
+void tripod_process_exits(struct tripod_domain *t, const struct tripod_thread *thread, bool all)
+{
+    struct tripod_process *p = tripod_process_known(t, thread);
+
+    /* Another of its threads may get to run before it ends: that takes this back. */
+    if ( p && (all || (thread->tid == thread->tgid && !p->several)) )
+        p->exiting = true;
 }
 
 static enum tripod_verdict announce(struct tripod_domain *t, const struct tripod_thread *thread, int32_t fd,
@@ -80,7 +108,18 @@ static enum tripod_verdict announce(struct tripod_domain *t, const struct tripod
     return TRIPOD_GO;
 }
 
-/* A backup has the same descriptors, with the same ends; the connection's state may have moved on. */
+/*
+ * Is that the announced socket? A backup has the same ends as the primary, or a shadow socket in the place of one that
+ * was accepted or connected since: without a peer, and bound to nothing, or to what the program bound it to.
+ */
+static bool stands_for(const struct tripod_socket *found, const struct tripod_socket *logged)
+{
+    return found->family == logged->family &&
+           (found->local_port == logged->local_port || (!found->local_port && !found->remote_port)) &&
+           (found->remote_port == logged->remote_port || !found->remote_port);
+}
+
+/* A backup has the same descriptors; the connection's state may have moved on. */
 static enum tripod_verdict check(struct tripod_domain *t, const struct tripod_thread *thread, int32_t fd,
                                  const struct tripod_socket *found)
 {
@@ -115,10 +154,12 @@ static enum tripod_verdict check(struct tripod_domain *t, const struct tripod_th
         return TRIPOD_BROKEN;
     }
     logged = (const void *)(segment + 1);
-    if ( logged->family != found->family || logged->local_port != found->local_port ||
-         logged->remote_port != found->remote_port )
+    if ( !stands_for(found, logged) )
     {
-        tripod_diverge(t, &entry, TRIPOD_REASON_descriptor, logged->remote_port, found->remote_port);
+        if ( logged->remote_port != found->remote_port )
+            tripod_diverge(t, &entry, TRIPOD_REASON_socket, logged->remote_port, found->remote_port);
+        else
+            tripod_diverge(t, &entry, TRIPOD_REASON_socket, logged->local_port, found->local_port);
         return TRIPOD_BROKEN;
     }
     tripod_replay_advance(t, head);
