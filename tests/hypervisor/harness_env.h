@@ -110,6 +110,8 @@ static inline bool test_and_clear_bit(int bit, void* word) {
 
 #define __user
 #define unlikely(x) (x)
+#define always_inline inline __attribute__((always_inline))
+#define noinline __attribute__((noinline))
 #define _VPF_blocked_in_xen 5
 #define current harness_current()
 #define gprintk(level, ...) harness_log(__VA_ARGS__)

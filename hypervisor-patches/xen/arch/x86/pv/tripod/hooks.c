@@ -361,7 +361,7 @@ static unsigned long leave(struct tripod_domain *t, struct vcpu *v, struct cpu_u
     if ( !p || (regs->rip != p->rip && regs->rip != p->rip - 2) )
         return rax;
     /* That of a thread which died in it, and whose stack this one has. */
-    if ( tripod_thread_read(t, v, &thread) && thread.tid != p->tid )
+    if ( tripod_current_task(t, v) != p->task && tripod_thread_read(t, v, &thread) && thread.tid != p->tid )
     {
         tripod_pending_drop(t, p);
         return rax;

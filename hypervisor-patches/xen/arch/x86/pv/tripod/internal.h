@@ -43,7 +43,9 @@
 #define TRIPOD_SCAN_CHUNK    128    /* of these, so many at a time */
 #define TRIPOD_MAX_IOV       1024   /* Linux' UIO_MAXIOV */
 #define TRIPOD_MSG_NAMELEN   8      /* offset in Linux' struct user_msghdr */
-#define TRIPOD_WALKS         16     /* remembered page table walks */
+#define TRIPOD_WALKS         64     /* remembered page table walks */
+#define TRIPOD_VIEW_SETS     64     /* remembered pages of the guest kernel */
+#define TRIPOD_VIEW_WAYS     4
 #define TRIPOD_CLOCKS        8      /* Linux clock ids 0..7 */
 
 #define TRIPOD_ENOSYS  (-38L)       /* Linux' numbers: the guest sees them */
@@ -154,6 +156,8 @@ enum tripod_fd_kind tripod_fd_kind(const struct tripod_domain *t, struct vcpu *v
                                    struct tripod_socket *socket /* may be NULL */);
 /* Runnable threads on this vCPU, this one included; 2 when it cannot be told. */
 unsigned int tripod_runnable_threads(const struct tripod_domain *t, struct vcpu *v);
+/* The thread that runs now; 0 when it cannot be told. */
+uint64_t tripod_current_task(const struct tripod_domain *t, struct vcpu *v);
 /* What became of a thread that was seen at that address. */
 bool tripod_task_is(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid);
 enum tripod_task_fate tripod_task_look(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid);
@@ -299,6 +303,22 @@ struct tripod_walk {
     uint64_t region, table;
 };
 
+/* Where a page of the guest kernel was found. Free: page number 0, which is none of a kernel's. */
+struct tripod_view {
+    uint64_t page_number;
+    const uint64_t *entry_at;   /* of the L1 table */
+    uint64_t entry;             /* what it was then */
+    const struct page_info *page;
+    const void *content;
+};
+
+static inline unsigned int tripod_view_set(uint64_t va)
+{
+    uint64_t page_number = va / PAGE_SIZE;
+
+    return (page_number ^ (page_number >> 6)) % TRIPOD_VIEW_SETS;
+}
+
 struct tripod_domain {
     struct domain *d;
     struct rcu_head rcu;
@@ -341,6 +361,8 @@ struct tripod_domain {
     } clocks[TRIPOD_CLOCKS];
 
     struct tripod_walk walks[TRIPOD_WALKS];
+    uint8_t next_view[TRIPOD_VIEW_SETS];
+    struct tripod_view views[TRIPOD_VIEW_SETS][TRIPOD_VIEW_WAYS];
     struct timer recheck;       /* ends a sleep on an empty replay ring */
     uint32_t last_process;      /* the one found last, where the next search begins */
     uint32_t pending_count;
