@@ -32,7 +32,7 @@ static enum tripod_verdict room_at(struct tripod_domain *t, const struct tripod_
 {
     unsigned int i;
 
-    for ( i = 0; i < ARRAY_SIZE(call->outs); i++ )
+    for ( i = 0; i < ARRAY_SIZE(call->outs) && call->outs[i].kind; i++ )
     {
         const struct tripod_out *out = &call->outs[i];
         enum tripod_verdict verdict;
@@ -43,7 +43,7 @@ static enum tripod_verdict room_at(struct tripod_domain *t, const struct tripod_
             *room = sizeof(length);
             return TRIPOD_GO;
         }
-        if ( out->kind == TRIPOD_OUT_none || out->arg != arg )
+        if ( out->arg != arg )
             continue;
         switch ( out->kind )
         {

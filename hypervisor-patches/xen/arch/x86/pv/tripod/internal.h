@@ -80,7 +80,7 @@ enum tripod_scope {
 };
 
 enum tripod_out_kind {
-    TRIPOD_OUT_none,
+    TRIPOD_OUT_none,            /* the last of a row */
     TRIPOD_OUT_result,          /* at arg: result * size bytes, at most args[count] of them */
     TRIPOD_OUT_fixed,           /* at arg: size bytes */
     TRIPOD_OUT_child,           /* at arg: size bytes, when the result names a child */

@@ -163,7 +163,7 @@ uint32_t tripod_record_bound(const struct tripod_call *call, const struct tripod
     uint64_t bytes = sizeof(struct tripod_segment) + sizeof(struct tripod_socket);
     unsigned int i;
 
-    for ( i = 0; result >= 0 && i < ARRAY_SIZE(call->outs); i++ )
+    for ( i = 0; result >= 0 && i < ARRAY_SIZE(call->outs) && call->outs[i].kind; i++ )
     {
         uint64_t part = out_bytes(&call->outs[i], p, result);
 
@@ -186,13 +186,13 @@ enum tripod_verdict tripod_marshal(struct tripod_domain *t, const struct tripod_
     if ( result < 0 )
         return TRIPOD_GO;
 
-    for ( i = 0; i < ARRAY_SIZE(call->outs) && verdict == TRIPOD_GO; i++ )
+    for ( i = 0; i < ARRAY_SIZE(call->outs) && call->outs[i].kind && verdict == TRIPOD_GO; i++ )
     {
         const struct tripod_out *out = &call->outs[i];
         uint64_t address = p->args[out->arg];
         uint32_t length;
 
-        if ( out->kind == TRIPOD_OUT_none || !address )
+        if ( !address )
             continue;
         switch ( out->kind )
         {

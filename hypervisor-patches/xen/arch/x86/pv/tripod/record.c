@@ -18,7 +18,7 @@ static enum tripod_verdict read_capacity(struct tripod_domain *t, const struct t
     unsigned int i;
 
     *capacity = 0;
-    for ( i = 0; i < ARRAY_SIZE(entry->call->outs); i++ )
+    for ( i = 0; i < ARRAY_SIZE(entry->call->outs) && entry->call->outs[i].kind; i++ )
     {
         const struct tripod_out *out = &entry->call->outs[i];
         uint64_t at = 0;
