@@ -76,7 +76,7 @@ stage_programs() {
         name=${program##*/}
         [[ -f $program && -x $program ]] || continue
         case $name in
-            *test* | host-agent | host-exec | redis-load | server-load) continue ;;
+            *test* | host-agent | host-exec | redis-load | server-load | ways-out*) continue ;;
             tripodd) install -m 755 -s "$program" "$stage/usr/sbin/" ;;
             *) install -m 755 -s "$program" "$stage/usr/bin/" ;;
         esac

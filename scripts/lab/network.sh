@@ -3,7 +3,7 @@
 #
 # The lab's network: one network namespace, named like the lab, so that nothing of it touches the machine's own network.
 #
-#   bridge front 10.77.0.0/24   taps frontN   clients and guests; the outside client is 10.77.0.100, in the namespace
+#   bridge front 10.77.0.0/24   taps frontN   clients and guests; the outside client is 10.77.0.100 (52:54:00:77:00:64), in the namespace
 #   bridge back  10.78.0.0/24   taps backN    between the hosts: Soft-RoCE and the daemons
 #   (no bridge)  169.254.7.0/30 taps ctlN     one link per host, over which the lab itself talks to host-agent
 #
@@ -17,6 +17,7 @@ network_up() {
         ip -n "$LAB" link add "$bridge" type bridge forward_delay 0
         ip -n "$LAB" link set "$bridge" up
     done
+    ip -n "$LAB" link set front address 52:54:00:77:00:64
     ip -n "$LAB" addr add 10.77.0.100/24 dev front
     for n in "$@"; do
         for bridge in front back ctl; do

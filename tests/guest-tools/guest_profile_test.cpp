@@ -186,9 +186,9 @@ TEST(BadKernel, WithoutBtfNamesTheOption) {
 }
 
 TEST(BadKernel, EachMissingMemberIsNamed) {
-    for (const std::string where : {"rq.nr_running", "task_struct.tgid", "task_struct.__state", "files_struct.fdt",
-                                    "file.private_data", "socket.sk", "super_block.s_magic", "sock.skc_daddr",
-                                    "sock.skc_num"}) {
+    for (const std::string where :
+         {"rq.nr_running", "task_struct.tgid", "task_struct.__state", "files_struct.fdt", "file.private_data",
+          "socket.sk", "super_block.s_magic", "sock.skc_daddr", "sock.skc_num"}) {
         const auto member = where.substr(where.find('.') + 1);
         expect_error(profile_from_bytes(synthetic_elf({.without_member = where})), Kind::missing_member,
                      {member.c_str()});

@@ -63,9 +63,10 @@ TEST_F(ExposedTest, CountIsStillUpWhenTheRecordIsPublished) {
 TEST_F(ExposedTest, EveryKindOfEntryCounts) {
     Thread stranger = guest.add_thread(guest.add_process(500), 500);
     read_and([&] {
-        for (const unsigned nr : {nr_getpid, nr_write, nr_getrandom, 0x40000001U, 100000U})
+        for (const unsigned nr : {nr_getpid, nr_write, nr_getrandom, 100000U})
             EXPECT_EQ(exposed_at_entry(other, nr), 1U) << "call " << nr;
         EXPECT_EQ(exposed_at_entry(stranger), 1U);
+        EXPECT_EQ(exposed_at_entry(stranger, 0x40000001U), 1U);
     });
     read_and([&] {
         EXPECT_EQ(exposed(), 0U);
@@ -194,10 +195,11 @@ TEST_F(ExposedTest, OwnSignalHandlerCounts) {
         return std::int64_t{0};
     });
     FakeGuest::call(thread, nr_getpid, {}, 0x500100);
-    EXPECT_EQ(guest.step(thread, [&](cpu_user_regs&) {
-        EXPECT_EQ(exposed(), 1U);
-        return std::int64_t{0};
-    }),
+    EXPECT_EQ(guest.step(thread,
+                         [&](cpu_user_regs&) {
+                             EXPECT_EQ(exposed(), 1U);
+                             return std::int64_t{0};
+                         }),
               Step::native);
     thread.regs = frame;
     guest.iret(thread);

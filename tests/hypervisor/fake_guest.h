@@ -70,7 +70,9 @@ class FakeGuest {
     FakeGuest(const FakeGuest&) = delete;
     FakeGuest& operator=(const FakeGuest&) = delete;
 
-    Process add_process(std::uint32_t tgid) { return kernel.add_process(tgid); }
+    Process add_process(std::uint32_t tgid, std::uint32_t descriptors = FakeKernel::max_fds) {
+        return kernel.add_process(tgid, descriptors);
+    }
     Thread add_thread(const Process& process, std::uint32_t tid);
 
     /** User memory for a buffer, on pages of its own; it ends where a page ends when `at_end`. */
@@ -99,6 +101,8 @@ class FakeGuest {
 
     void set_mode(tripod_mode mode, std::uint64_t next_seq = 1);
     void kick();
+    /** What happens while the vCPU makes ready to sleep. */
+    std::function<void()> on_block;
     /** dom0: is kicked. */
     std::function<void()> on_notify;
     /** dom0: takes all new records. */

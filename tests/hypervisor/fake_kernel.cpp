@@ -58,14 +58,15 @@ void FakeKernel::set_runnable(std::uint32_t threads) {
 Va FakeKernel::allocate(std::uint64_t bytes) {
     // Every second object begins near a page's end, so that fields lie across pages.
     const Va at = next_ + (next_ / 0x4000 % 2 != 0 ? FakeMemory::page_bytes - 20 : 0);
-    next_ += 0x4000;
+    next_ += 0x4000 + bytes / 0x4000 * 0x8000;
     memory.map(at, bytes);
     return at;
 }
 
-Process FakeKernel::add_process(std::uint32_t tgid) {
+Process FakeKernel::add_process(std::uint32_t tgid, std::uint32_t descriptors) {
     const tripod_profile p = profile();
-    const Process process{tgid, allocate(object_bytes), allocate(object_bytes), allocate(max_fds * 8), max_fds};
+    const Process process{tgid, allocate(object_bytes), allocate(object_bytes),
+                          allocate(std::uint64_t{descriptors} * 8), descriptors};
     memory.put(process.files + p.files_fdt, process.fdt);
     memory.put(process.fdt + p.fdt_max_fds, process.max_fds);
     memory.put(process.fdt + p.fdt_fd, process.array);
@@ -96,6 +97,12 @@ int FakeKernel::install(const Process& process, Va file) {
     const int fd = lowest_free(process);
     memory.put(process.array + static_cast<Va>(fd) * 8, file);
     return fd;
+}
+
+int FakeKernel::move(const Process& process, int fd, int to) {
+    memory.put(process.array + static_cast<Va>(to) * 8, file(process, fd));
+    close(process, fd);
+    return to;
 }
 
 void FakeKernel::close(const Process& process, int fd) {

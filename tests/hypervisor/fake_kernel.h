@@ -33,7 +33,7 @@ class FakeKernel {
     /** Where this kernel keeps what. No two offsets are alike, so that a mix-up shows. */
     static tripod_profile profile();
 
-    Process add_process(std::uint32_t tgid);
+    Process add_process(std::uint32_t tgid, std::uint32_t descriptors = max_fds);
     /** Returns the task_struct. */
     Va add_task(const Process& process, std::uint32_t tid);
     void run(Va task) { memory.put(gs_base + profile().current_task, task); }
@@ -49,6 +49,8 @@ class FakeKernel {
     int open_regular(const Process& process) { return open_inode(process, 0100644, 0, 0xef53); }
     int open_pipe(const Process& process) { return open_inode(process, 0010600, 0, 0x50495045); }
     void close(const Process& process, int fd);
+    /** As dup2() and close() of the old one. */
+    int move(const Process& process, int fd, int to);
     [[nodiscard]] int lowest_free(const Process& process) const;
     /** The struct file behind a descriptor; 0 when it is not open. */
     [[nodiscard]] Va file(const Process& process, int fd) const;

@@ -13,7 +13,7 @@ namespace tripod::test {
 
 inline constexpr unsigned nr_read = 0, nr_write = 1, nr_close = 3, nr_poll = 7, nr_readv = 19, nr_writev = 20,
                           nr_select = 23, nr_socket = 41, nr_connect = 42, nr_accept = 43, nr_sendto = 44,
-                          nr_recvfrom = 45, nr_sendmsg = 46, nr_recvmsg = 47, nr_getsockopt = 55,
+                          nr_recvfrom = 45, nr_sendmsg = 46, nr_recvmsg = 47, nr_getsockopt = 55, nr_wait4 = 61,
                           nr_gettimeofday = 96, nr_restart = 219, nr_clock_gettime = 228, nr_epoll_wait = 232,
                           nr_accept4 = 288, nr_getrandom = 318;
 inline constexpr std::int64_t e_intr = -4, e_again = -11, e_fault = -14, e_inval = -22, e_nosys = -38;

@@ -151,6 +151,24 @@ TEST_F(GateTest, RoomBetweenTheLookAndTheSleepIsNotMissed) {
     EXPECT_EQ(guest.run(thread, returning(6)), Step::native);
 }
 
+TEST_F(GateTest, RoomAfterTheLastLookEndsTheSleep) {
+    fill_gate();
+    send();
+    guest.on_block = [&] { guest.control().gate_full = 0; };
+    EXPECT_EQ(guest.step(thread, never), Step::again);
+    EXPECT_EQ(guest.run(thread, returning(6)), Step::native);
+}
+
+TEST_F(GateTest, DoorbellOfADomainWithoutPagesIsHarmless) {
+    tripod_control* control = guest->control;
+    guest->control = nullptr;
+    guest.kick();
+    guest->control = control;
+    guest.dom.tripod = nullptr;
+    guest.kick();
+    guest.dom.tripod = guest.get();
+}
+
 TEST_F(GateTest, KickClearsTheReasonsToWait) {
     fill_gate();
     send();

@@ -84,6 +84,8 @@ void notify_via_xen_event_channel(domain*, int) {
 }
 void vcpu_block(void) {
     running->dom.vcpu0.blocked = true;
+    if (running->on_block)
+        running->on_block();
 }
 void vcpu_unblock(vcpu* v) {
     v->blocked = false;

@@ -202,6 +202,15 @@ TEST_F(PendingTest, ResultWithoutRoomIsKeptAcrossEventsAndSignals) {
     EXPECT_EQ(guest->pending_count, 0U);
 }
 
+TEST_F(PendingTest, RoomThatComesWhileTheThreadGoesToSleepIsNotMissed) {
+    fill_ring();
+    FakeGuest::call(thread, nr_read, {fd(sock), buffer, 100});
+    EXPECT_EQ(guest.step(thread, giving("kept")), Step::again);
+    guest.on_block = [&] { guest.take(); };
+    EXPECT_EQ(guest.step(thread, never), Step::again);
+    EXPECT_EQ(guest.step(thread, never), Step::answered);
+}
+
 TEST_F(PendingTest, ModeThatEndsWithAKeptResultGivesItToTheGuest) {
     fill_ring();
     FakeGuest::call(thread, nr_read, {fd(sock), buffer, 100});

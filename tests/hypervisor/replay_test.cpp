@@ -301,9 +301,173 @@ TEST_F(ReplayTest, AnnouncedSocketsMustBeThere) {
         guest.feed(announced);
         FakeGuest::call(thread, nr_clock_gettime, {1, buffer});
         EXPECT_EQ(guest.step(thread, never), Step::blocked);
-        EXPECT_EQ(guest->divergence.reason, same ? TRIPOD_REASON_none : TRIPOD_REASON_descriptor);
+        EXPECT_EQ(guest->divergence.reason, same ? TRIPOD_REASON_none : TRIPOD_REASON_socket);
+        EXPECT_EQ(guest->divergence.expected, same ? 0U : 40001U);
+        EXPECT_EQ(guest->divergence.found, same ? 0U : 40000U);
         EXPECT_EQ(guest.control().replay_seq, same ? 2U : 1U);
     }
+}
+
+TEST_F(ReplayTest, ReapedChildIsForgottenByTheGuestKernelToo) {
+    const std::uint32_t status = 0x700;
+    const auto reaped = [&](std::int64_t result) {
+        Record record = Record::call(seq++, thread, nr_wait4, result);
+        if (result > 0) {
+            record.add_segment(TRIPOD_SEG_arg, 1, {reinterpret_cast<const std::uint8_t*>(&status), sizeof status});
+            record.add_segment(TRIPOD_SEG_arg, 3, view(std::string(144, 'u')));
+        }
+        return record;
+    };
+    guest.feed(reaped(0)); // WNOHANG, none has died
+    EXPECT_EQ(guest.make(thread, nr_wait4, {UINT64_MAX, buffer, 1, buffer + 64}, never), Step::answered);
+
+    guest.feed(reaped(777));
+    FakeGuest::call(thread, nr_wait4, {UINT64_MAX, buffer, 3, buffer + 64});
+    EXPECT_EQ(guest.step(thread,
+                         [&](cpu_user_regs& regs) {
+                             EXPECT_EQ(regs.rax, nr_wait4);
+                             EXPECT_EQ(regs.rdi, 777U);
+                             EXPECT_EQ(regs.rsi, 0U) << "the log says it";
+                             EXPECT_EQ(regs.rdx, 2U) << "it may not be dead yet: no WNOHANG";
+                             EXPECT_EQ(regs.r10, 0U);
+                             return e_intr; // a signal of the backup's own
+                         }),
+              Step::again);
+    EXPECT_EQ(guest.run(thread, returning(777)), Step::native);
+    EXPECT_EQ(thread.regs.rax, 777U);
+    EXPECT_EQ(thread.regs.rdi, UINT64_MAX);
+    EXPECT_EQ(thread.regs.rdx, 3U);
+    EXPECT_EQ(guest.user.get<std::uint32_t>(buffer), status);
+    EXPECT_EQ(text(buffer + 64, 144), std::string(144, 'u'));
+    EXPECT_EQ(guest->divergence.reason, TRIPOD_REASON_none);
+    EXPECT_EQ(guest.control().replay_seq, seq);
+}
+
+TEST_F(ReplayTest, ChildWithAnotherNumberDiverges) {
+    guest.feed(Record::call(seq++, thread, nr_wait4, 778));
+    guest.make(thread, nr_wait4, {UINT64_MAX, 0, 1, 0}, returning(-10));
+    expect_diverged(TRIPOD_REASON_result, 778, static_cast<std::uint64_t>(-10), nr_wait4);
+}
+
+/** A backup that asks for less than the log delivers has strayed; nothing is written beyond what it asked for. */
+class CapacityTest : public ReplayTest {
+  protected:
+    void SetUp() override {
+        follow_replay();
+        guest.user.fill(buffer, 0x1000, 0xee);
+    }
+    Record delivers(unsigned nr, std::int64_t result,
+                    std::initializer_list<std::tuple<unsigned, unsigned, std::uint64_t>> segments) {
+        Record record = Record::call(seq++, thread, nr, result, tripod_call(nr)->fd_arg >= 0 ? sock : -1);
+        for (const auto& [kind, arg, bytes] : segments)
+            record.add_segment(kind, arg, view(std::string(bytes, 'x')));
+        return record;
+    }
+    void expect_untouched(Va from, Va to) {
+        EXPECT_EQ(guest.user.bytes(from, to - from), std::vector<std::uint8_t>(to - from, 0xee));
+    }
+    void expect_too_small(std::uint64_t expected, std::uint64_t found) {
+        EXPECT_EQ(guest->divergence.reason, TRIPOD_REASON_capacity);
+        EXPECT_EQ(guest->divergence.expected, expected);
+        EXPECT_EQ(guest->divergence.found, found);
+        EXPECT_EQ(guest.control().unfit, TRIPOD_REASON_capacity);
+    }
+};
+
+TEST_F(CapacityTest, ReadOfFewerBytes) {
+    guest.feed(delivers(nr_read, 100, {{TRIPOD_SEG_arg, 1, 100}}));
+    EXPECT_EQ(guest.make(thread, nr_read, {fd(sock), buffer, 16}, never), Step::blocked);
+    expect_untouched(buffer, buffer + 200);
+    expect_too_small(100, 16);
+}
+
+TEST_F(CapacityTest, ReadOfAsManyBytesAndMore) {
+    for (const std::uint64_t room : {std::uint64_t{100}, std::uint64_t{101}, UINT64_MAX}) {
+        guest.feed(delivers(nr_read, 100, {{TRIPOD_SEG_arg, 1, 100}}));
+        EXPECT_EQ(guest.make(thread, nr_read, {fd(sock), buffer, room}, never), Step::answered) << room;
+    }
+}
+
+TEST_F(CapacityTest, CountsOfElements) {
+    guest.feed(delivers(nr_epoll_wait, 3, {{TRIPOD_SEG_arg, 1, 36}}));
+    guest.make(thread, nr_epoll_wait, {5, buffer, 2, 0}, never);
+    expect_too_small(36, 24);
+    expect_untouched(buffer, buffer + 100);
+}
+
+TEST_F(CapacityTest, PolledDescriptors) {
+    guest.feed(delivers(nr_poll, 3, {{TRIPOD_SEG_arg, 0, 24}}));
+    guest.make(thread, nr_poll, {buffer, 2, 0}, never);
+    expect_too_small(24, 16);
+    expect_untouched(buffer, buffer + 100);
+}
+
+TEST_F(CapacityTest, DescriptorSets) {
+    guest.feed(delivers(nr_select, 3, {{TRIPOD_SEG_arg, 1, 16}}));
+    guest.make(thread, nr_select, {64, buffer, 0, 0, 0}, never);
+    expect_too_small(16, 8);
+    expect_untouched(buffer, buffer + 100);
+}
+
+TEST_F(CapacityTest, StructureOfAnotherSize) {
+    guest.feed(delivers(nr_clock_gettime, 0, {{TRIPOD_SEG_arg, 1, 144}}));
+    guest.make(thread, nr_clock_gettime, {1, buffer}, never);
+    expect_too_small(144, 16);
+}
+
+TEST_F(CapacityTest, VectorOfFewerBytes) {
+    const Va iov = guest.allocate(32);
+    guest.user.put(iov, std::array<std::uint64_t, 4>{buffer, 4, buffer + 100, 5});
+    guest.feed(delivers(nr_readv, 10, {{TRIPOD_SEG_iov, 1, 10}}));
+    guest.make(thread, nr_readv, {fd(sock), iov, 2}, never);
+    expect_too_small(10, 9);
+    expect_untouched(buffer + 4, buffer + 100);
+    expect_untouched(buffer + 105, buffer + 200);
+}
+
+TEST_F(CapacityTest, AddressBuffer) {
+    const Va length = guest.allocate_with(std::uint32_t{8});
+    guest.feed(delivers(nr_getsockopt, 0, {{TRIPOD_SEG_arg, 3, 9}, {TRIPOD_SEG_arg, 4, 4}}));
+    guest.make(thread, nr_getsockopt, {fd(sock), 1, 4, buffer, length}, never);
+    expect_too_small(9, 8);
+    expect_untouched(buffer, buffer + 100);
+    EXPECT_EQ(guest.user.get<std::uint32_t>(length), 8U);
+}
+
+TEST_F(CapacityTest, MessageNameAndControl) {
+    const Va iov = guest.allocate(16), header = guest.allocate(64);
+    guest.user.put(iov, std::array<std::uint64_t, 2>{buffer + 1000, 100});
+    const tripod_msghdr given{.namelen = 16, .flags = 0, .controllen = 24};
+    const auto message = [&](std::uint64_t name, std::uint64_t control) {
+        Record record = Record::call(seq++, thread, nr_recvmsg, 6, sock);
+        record.add_segment(TRIPOD_SEG_msghdr, 0, {reinterpret_cast<const std::uint8_t*>(&given), sizeof given});
+        record.add_segment(TRIPOD_SEG_name, 1, view(std::string(name, 'n')));
+        record.add_segment(TRIPOD_SEG_control, 1, view(std::string(control, 'c')));
+        record.add_segment(TRIPOD_SEG_iov, 1, view("abcdef"));
+        guest.feed(record);
+        guest.user.put(header, std::array<std::uint64_t, 7>{buffer, 8, iov, 1, buffer + 500, 24, 0});
+        return guest.make(thread, nr_recvmsg, {fd(sock), header, 0}, never);
+    };
+    EXPECT_EQ(message(8, 24), Step::answered) << "the name's full length is told even where it was cut";
+    EXPECT_EQ(guest.user.get<std::uint32_t>(header + 8), 16U);
+    EXPECT_EQ(text(buffer, 8), std::string(8, 'n'));
+    expect_untouched(buffer + 8, buffer + 500);
+    EXPECT_EQ(message(16, 24), Step::blocked);
+    expect_too_small(16, 8);
+    expect_untouched(buffer + 8, buffer + 500);
+    EXPECT_EQ(guest.user.get<std::uint32_t>(header + 8), 8U);
+
+    seq = 1;
+    follow_replay();
+    EXPECT_EQ(message(8, 25), Step::blocked);
+    expect_too_small(25, 24);
+}
+
+TEST_F(CapacityTest, ArgumentThatTheCallGivesNothingAt) {
+    guest.feed(delivers(nr_read, 4, {{TRIPOD_SEG_arg, 2, 4}}));
+    guest.make(thread, nr_read, {fd(sock), buffer, buffer}, never);
+    EXPECT_EQ(guest->divergence.reason, TRIPOD_REASON_record);
+    expect_untouched(buffer, buffer + 100);
 }
 
 TEST_F(ReplayTest, GoingLiveLetsAllWaitersFallThrough) {

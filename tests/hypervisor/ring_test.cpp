@@ -204,7 +204,7 @@ TEST_F(ReplayRingTest, SegmentsMayNotLeaveTheirRecord) {
     Record record = Record::call(5, thread, nr_read, 10, sock);
     record.add_segment(TRIPOD_SEG_arg, 1, view(bytes));
     const Va at = guest.allocate(4096);
-    const std::uint64_t args[6] = {0, at, 10};
+    const std::uint64_t args[6] = {0, at, 16};
     const auto apply = [&](std::uint32_t length, std::uint16_t segments, std::uint16_t arg) {
         Record changed = record;
         auto* head = reinterpret_cast<tripod_record*>(changed.bytes.data());

@@ -34,4 +34,12 @@ build/lab/stock-xen: scripts/fetch-stock-xen | $(PACKAGES_STAMP)
 	@scripts/fetch-stock-xen $@
 
 .PHONY: lab-test-tools
-lab-test-tools: redis-load server-load hostile-client $(OTHER_INTERFACE)/tripodd build/lab/stock-xen
+lab-test-tools: redis-load server-load ways-out hostile-client $(OTHER_INTERFACE)/tripodd build/lab/stock-xen
+
+# The guest's ways out, for the test `silence`: static, for the guest has no libraries of ours. The 32-bit one has no
+# library at all.
+$(eval $(call cxx_program,ways-out,tests/lab/ways-out/ways_out.cpp,,-static))
+$(BUILD)/bin/ways-out32: tests/lab/ways-out/ways_out32.c
+	@echo "  CC    $<"
+	@$(CC) -m32 -nostdlib -static -ffreestanding -fno-stack-protector -fno-pic -no-pie -O2 -Wall -Wextra -Werror -o $@ $<
+build/lab/servers/ways-out.img: $(BUILD)/bin/ways-out $(BUILD)/bin/ways-out32

@@ -13,7 +13,7 @@ namespace {
 std::string guest_text(uint64_t what) {
     switch (what) {
     case TRIPOD_GUEST_compat_call:
-        return "it is a 32-bit call";
+        return "it is a 32-bit or x32 call";
     case TRIPOD_GUEST_too_large:
         return "it moves too many bytes at once";
     case TRIPOD_GUEST_bad_buffer:
@@ -51,6 +51,11 @@ std::string divergence_text(uint64_t seq, uint32_t tid, uint16_t nr, uint32_t re
                                    static_cast<int64_t>(found));
     case TRIPOD_REASON_record:
         return where + fmt::format("{}: the record is malformed, or does not fit the call", call);
+    case TRIPOD_REASON_socket:
+        return where +
+               fmt::format("a network socket with another end: expected port {}, found {}", expected, found);
+    case TRIPOD_REASON_capacity:
+        return where + fmt::format("{}: expected room for {} bytes, found {}", call, expected, found);
     case TRIPOD_REASON_guest:
         return where + fmt::format("{}: this call cannot be recorded: {}", call, guest_text(found));
     }

@@ -7,6 +7,7 @@
 
 #define RESULT(a, n, unit)  { .kind = TRIPOD_OUT_result, .arg = a, .count = n, .size = unit }
 #define FIXED(a, bytes)     { .kind = TRIPOD_OUT_fixed, .arg = a, .size = bytes }
+#define CHILD(a, bytes)     { .kind = TRIPOD_OUT_child, .arg = a, .size = bytes }
 #define ARRAY(a, n, unit)   { .kind = TRIPOD_OUT_array, .arg = a, .count = n, .size = unit }
 #define IOV(a, n)           { .kind = TRIPOD_OUT_iov, .arg = a, .count = n }
 #define SIZED(a, l)         { .kind = TRIPOD_OUT_sized, .arg = a, .count = l }
@@ -29,7 +30,7 @@ static const struct tripod_call calls[] = {
     [19]  = { ROW(input, network_value, 0), .outs = { IOV(1, 2) } },                                  /* readv */
     [20]  = { ROW(output, network, 0), .in = TRIPOD_IN_iov },                                         /* writev */
     [23]  = { ROW(wait, always, -1), .outs = { FDSET(1), FDSET(2), FDSET(3), FIXED(4, TIMEVAL) } },   /* select */
-    [40]  = { ROW(output, network, 0), .in = TRIPOD_IN_file, .outs = { FIXED(2, 8) } },               /* sendfile */
+    [40]  = { ROW(output, network, 0), .second_fd = 1, .in = TRIPOD_IN_file, .outs = { FIXED(2, 8) } }, /* sendfile */
     [41]  = { ROW(mirror, inet_family, -1) },                                                         /* socket */
     [42]  = { ROW(socket, network, 0) },                                                              /* connect */
     [43]  = { ROW(accept, network, 0), .outs = { SIZED(1, 2) } },                                     /* accept */
@@ -41,16 +42,22 @@ static const struct tripod_call calls[] = {
     [51]  = { ROW(socket, network, 0), .outs = { SIZED(1, 2) } },                                     /* getsockname */
     [52]  = { ROW(socket, network, 0), .outs = { SIZED(1, 2) } },                                     /* getpeername */
     [55]  = { ROW(socket, network, 0), .outs = { SIZED(3, 4) } },                                     /* getsockopt */
+    [60]  = { ROW(mirror, exit, -1) },                                                                /* exit */
+    [61]  = { ROW(value, always, -1), .outs = { CHILD(1, 4), CHILD(3, 144) } },                       /* wait4 */
     [96]  = { ROW(value, always, -1), .outs = { FIXED(0, TIMEVAL), FIXED(1, 8) } },                   /* gettimeofday */
     [98]  = { ROW(value, always, -1), .outs = { FIXED(1, 144) } },                                    /* getrusage */
     [99]  = { ROW(value, always, -1), .outs = { FIXED(0, 112) } },                                    /* sysinfo */
     [100] = { ROW(value, always, -1), .outs = { FIXED(0, 32) } },                                     /* times */
     [201] = { ROW(value, always, -1), .outs = { FIXED(0, 8) } },                                      /* time */
+    [209] = { ROW(input, aio, -1) },                                                                  /* io_submit */
     [228] = { ROW(value, always, -1), .outs = { FIXED(1, TIMESPEC) } },                               /* clock_gettime */
+    [231] = { ROW(mirror, exit, -1) },                                                                /* exit_group */
     [232] = { ROW(wait, always, -1), CLAMP(2, EPOLL_EVENT), .outs = { RESULT(1, 2, EPOLL_EVENT) } },  /* epoll_wait */
     [270] = { ROW(wait, always, -1), .outs = { FDSET(1), FDSET(2), FDSET(3), FIXED(4, TIMESPEC) } },  /* pselect6 */
     [271] = { ROW(wait, always, -1), .outs = { ARRAY(0, 1, POLLFD), FIXED(2, TIMESPEC) } },           /* ppoll */
-    [275] = { ROW(output, unsupported, 2) },                                                          /* splice */
+    [275] = { ROW(output, unsupported, 0), .second_fd = 2 },                                          /* splice */
+    [276] = { ROW(output, unsupported, 0), .second_fd = 1 },                                          /* tee */
+    [278] = { ROW(output, unsupported, 0) },                                                          /* vmsplice */
     [281] = { ROW(wait, always, -1), CLAMP(2, EPOLL_EVENT), .outs = { RESULT(1, 2, EPOLL_EVENT) } },  /* epoll_pwait */
     [288] = { ROW(accept, network, 0), .outs = { SIZED(1, 2) } },                                     /* accept4 */
     [299] = { ROW(input, unsupported, 0) },                                                           /* recvmmsg */
@@ -58,7 +65,9 @@ static const struct tripod_call calls[] = {
     [318] = { ROW(value, always, -1), CLAMP(1, 1), .outs = { RESULT(0, 1, 1) } },                     /* getrandom */
     [327] = { ROW(input, unsupported, 0) },                                                           /* preadv2 */
     [328] = { ROW(output, unsupported, 0) },                                                          /* pwritev2 */
-    [425] = { ROW(refused, always, -1) },                                                             /* io_uring_setup */
+    [425] = { ROW(refused, everybody, -1) },                                                          /* io_uring_setup */
+    [426] = { ROW(input, forbidden, -1) },                                                            /* io_uring_enter */
+    [427] = { ROW(input, forbidden, -1) },                                                            /* io_uring_register */
     [441] = { ROW(wait, always, -1), CLAMP(2, EPOLL_EVENT), .outs = { RESULT(1, 2, EPOLL_EVENT) } },  /* epoll_pwait2 */
 };
 

@@ -19,7 +19,7 @@
 #define DEV_RANDOM  ((1u << 20) | 8)    /* kernel-internal encoding of 1:8 */
 #define DEV_URANDOM ((1u << 20) | 9)
 
-static bool read_kernel(struct vcpu *v, uint64_t va, void *to, uint32_t bytes)
+static noinline bool read_pages(struct vcpu *v, uint64_t va, void *to, uint32_t bytes)
 {
     while ( bytes )
     {
@@ -32,6 +32,12 @@ static bool read_kernel(struct vcpu *v, uint64_t va, void *to, uint32_t bytes)
         bytes -= part;
     }
     return true;
+}
+
+static always_inline bool read_kernel(struct vcpu *v, uint64_t va, void *to, uint32_t bytes)
+{
+    return (va & ~PAGE_MASK) + bytes <= PAGE_SIZE ? tripod_read_kernel_page(v, va, to, bytes)
+                                                  : read_pages(v, va, to, bytes);
 }
 
 #define READ(v, base, offset, to) read_kernel(v, (base) + (offset), to, sizeof(*(to)))
@@ -59,6 +65,13 @@ bool tripod_thread_read(const struct tripod_domain *t, struct vcpu *v, struct tr
     return READ(v, tripod_kernel_gs(v), o->current_task, &thread->task) &&
            read_pair(v, thread->task, o->task_pid, &thread->tid, o->task_tgid, &thread->tgid, sizeof(thread->tid)) &&
            READ(v, thread->task, o->task_files, &thread->files);
+}
+
+uint64_t tripod_current_task(const struct tripod_domain *t, struct vcpu *v)
+{
+    uint64_t task;
+
+    return READ(v, tripod_kernel_gs(v), t->profile.current_task, &task) ? task : 0;
 }
 
 uint32_t tripod_fd_limit(const struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread)
@@ -149,6 +162,13 @@ enum tripod_fd_kind tripod_fd_kind(const struct tripod_domain *t, struct vcpu *v
     default:
         return TRIPOD_FD_other;
     }
+}
+
+bool tripod_task_is(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid)
+{
+    uint32_t found;
+
+    return READ(v, task, t->profile.task_pid, &found) && found == tid;
 }
 
 enum tripod_task_fate tripod_task_look(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid)

@@ -5,6 +5,10 @@
  */
 #include "internal.h"
 
+/* Linux' struct iocb, and how many of them are looked at in one call. */
+#define IOCB_FILDES 20
+#define MAX_IOCBS 1024
+
 static bool inet_family(uint64_t family)
 {
     return (int32_t)family == TRIPOD_AF_INET || (int32_t)family == TRIPOD_AF_INET6;
@@ -17,7 +21,6 @@ static uint8_t effective_class(const struct tripod_entry *entry, enum tripod_fd_
     case TRIPOD_SCOPE_always:
         return entry->call->call_class;
     case TRIPOD_SCOPE_network:
-    case TRIPOD_SCOPE_unsupported:
         return kind == TRIPOD_FD_network ? entry->call->call_class : TRIPOD_CLASS_native;
     case TRIPOD_SCOPE_value:
         return kind == TRIPOD_FD_value ? entry->call->call_class : TRIPOD_CLASS_native;
@@ -30,10 +33,62 @@ static uint8_t effective_class(const struct tripod_entry *entry, enum tripod_fd_
     return TRIPOD_CLASS_native;
 }
 
+static enum tripod_verdict unsupported(struct tripod_domain *t, const struct tripod_entry *entry)
+{
+    tripod_guest_broken(t, TRIPOD_GUEST_unsupported, entry->thread.tid, entry->nr);
+    return TRIPOD_BROKEN;
+}
+
+/* io_submit: args[1] pointers at args[2], each to a struct iocb that names its descriptor. */
+static enum tripod_verdict check_iocbs(struct tripod_domain *t, struct vcpu *v, const struct tripod_entry *entry)
+{
+    int64_t i;
+
+    for ( i = 0; i < (int64_t)entry->args[1]; i++ )
+    {
+        uint64_t iocb;
+        uint32_t fd;
+        enum tripod_verdict verdict;
+
+        if ( i == MAX_IOCBS )
+            return unsupported(t, entry);
+        verdict = tripod_from_user(t, &iocb, entry->args[2] + i * sizeof(iocb), sizeof(iocb));
+        if ( verdict == TRIPOD_GO )
+            verdict = tripod_from_user(t, &fd, iocb + IOCB_FILDES, sizeof(fd));
+        if ( verdict != TRIPOD_GO )
+            return verdict;
+        if ( tripod_fd_kind(t, v, &entry->thread, fd, NULL) == TRIPOD_FD_network )
+            return unsupported(t, entry);
+    }
+    return TRIPOD_GO;
+}
+
+/* What a followed process does and this version cannot log. */
+static enum tripod_verdict check_supported(struct tripod_domain *t, struct vcpu *v, struct tripod_entry *entry,
+                                           bool network, bool second_network)
+{
+    switch ( entry->call->scope )
+    {
+    case TRIPOD_SCOPE_unsupported:
+        if ( network || second_network )
+            return unsupported(t, entry);
+        break;
+    case TRIPOD_SCOPE_forbidden:
+        return unsupported(t, entry);
+    case TRIPOD_SCOPE_aio:
+        return check_iocbs(t, v, entry);
+    default:
+        if ( second_network )
+            return unsupported(t, entry);
+        break;
+    }
+    return TRIPOD_GO;
+}
+
 /* Finds the process and the call's class; a class of native means: not our business. */
 static enum tripod_verdict identify(struct tripod_domain *t, struct vcpu *v, struct tripod_entry *entry)
 {
-    enum tripod_fd_kind kind = TRIPOD_FD_other;
+    enum tripod_fd_kind kind = TRIPOD_FD_other, second = TRIPOD_FD_other;
     enum tripod_verdict verdict = TRIPOD_GO;
 
     entry->call_class = TRIPOD_CLASS_native;
@@ -54,28 +109,29 @@ static enum tripod_verdict identify(struct tripod_domain *t, struct vcpu *v, str
         kind = tripod_fd_kind(t, v, &entry->thread, entry->args[entry->call->fd_arg], NULL);
         entry->fd = entry->args[entry->call->fd_arg];
     }
-    entry->call_class = effective_class(entry, kind);
+    if ( entry->call->second_fd )
+        second = tripod_fd_kind(t, v, &entry->thread, entry->args[entry->call->second_fd], NULL);
 
+    if ( entry->process->state == TRIPOD_PROCESS_ignored &&
+         (kind == TRIPOD_FD_network || second == TRIPOD_FD_network) )
+    {
+        /* Handed over by another process since we looked. */
+        tripod_process_uses(entry->process,
+                            kind == TRIPOD_FD_network ? entry->fd : entry->args[entry->call->second_fd]);
+        verdict = tripod_process_scan(t, v, &entry->thread, entry->process);
+        if ( verdict != TRIPOD_GO )
+            return verdict;
+    }
+    entry->call_class = effective_class(entry, kind);
     if ( entry->process->state == TRIPOD_PROCESS_ignored )
     {
-        if ( kind == TRIPOD_FD_network )
-        {
-            /* Handed over by another process since we looked. */
-            entry->process->state = TRIPOD_PROCESS_scanning;
-            entry->process->next_fd = 0;
-            return tripod_process_scan(t, v, &entry->thread, entry->process);
-        }
         if ( entry->call->scope == TRIPOD_SCOPE_inet_family && entry->call_class != TRIPOD_CLASS_native )
             entry->process->state = TRIPOD_PROCESS_followed;
         else
             entry->call_class = TRIPOD_CLASS_native;
+        return TRIPOD_GO;
     }
-    if ( entry->call->scope == TRIPOD_SCOPE_unsupported && entry->call_class != TRIPOD_CLASS_native )
-    {
-        tripod_guest_broken(t, TRIPOD_GUEST_unsupported, entry->thread.tid, entry->nr);
-        return TRIPOD_BROKEN;
-    }
-    return TRIPOD_GO;
+    return check_supported(t, v, entry, kind == TRIPOD_FD_network, second == TRIPOD_FD_network);
 }
 
 /* A call whose result could not be logged at its return comes by again. */
@@ -120,11 +176,16 @@ static bool carry_out(struct tripod_domain *t, struct vcpu *v, struct cpu_user_r
         tripod_progress(t);
         return answered;
 
+    case TRIPOD_AGAIN:
+        regs->rip -= 2;
+        return true;
+
     case TRIPOD_FAULT:
         regs->rip -= 2;
         pv_inject_page_fault(PFEC_user_mode | (t->fault_write ? PFEC_write_access : 0), t->fault_address);
         return true;
 
+    case TRIPOD_MISFIT: /* is a divergence by now */
     case TRIPOD_BROKEN:
         if ( !tripod_replaying(t) )
             return false;
@@ -169,8 +230,7 @@ static bool enter(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs 
             {
                 tripod_note_wait(t);
                 tripod_notify(t);
-                if ( !tripod_ring_has_room(t, t->wait_bytes) )
-                    vcpu_block();
+                tripod_sleep(t, v);
                 regs->rip -= 2;
                 return true;
             }
@@ -186,7 +246,19 @@ static bool enter(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs 
     if ( !tripod_recording(t) && !tripod_replaying(t) )
         return enter_passive(t, v, regs, &entry);
 
+    if ( entry.call->scope == TRIPOD_SCOPE_exit )
+    {
+        tripod_pending_drop_stack(t, tripod_kernel_sp(v));
+        if ( tripod_thread_read(t, v, &entry.thread) )
+            tripod_process_exits(t, &entry.thread, entry.nr == TRIPOD_NR_exit_group);
+        return false;
+    }
     t->calls++;
+    if ( entry.call->scope == TRIPOD_SCOPE_everybody )
+    {
+        regs->rax = TRIPOD_ENOSYS;
+        return carry_out(t, v, regs, &entry, TRIPOD_GO, true);
+    }
     if ( !tripod_thread_read(t, v, &entry.thread) )
         return false;
     verdict = identify(t, v, &entry);
@@ -200,11 +272,55 @@ static bool enter(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs 
     return carry_out(t, v, regs, &entry, verdict, answered);
 }
 
+/*
+ * The calls of the 32-bit and x32 ABIs are not logged in this version: a process that holds network sockets and makes one
+ * cannot be protected. What it holds is looked at each time, since such a process gets its sockets unseen.
+ */
+static bool enter_compat(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs, uint32_t abi)
+{
+    uint32_t nr = (uint32_t)regs->rax & ~abi, fd = 0;
+    struct tripod_thread thread;
+    struct tripod_process *process;
+    struct tripod_pending *p;
+    bool found = false, end = false;
+
+    if ( !tripod_recording(t) && !tripod_replaying(t) )
+        return false;
+    /* Not all of these entries can be answered here: the guest kernel shall refuse it. */
+    if ( nr == TRIPOD_NR_io_uring_setup )
+        regs->rax = abi | (TRIPOD_NR_most - 1);
+
+    spin_lock(&t->lock);
+    p = tripod_pending_find(t, tripod_kernel_sp(v), regs->rsp);
+    if ( p )
+        tripod_pending_drop(t, p); /* its thread went elsewhere */
+    if ( tripod_may_expose(t, v) )
+        tripod_look_exposed(t, v);
+    if ( tripod_thread_read(t, v, &thread) )
+    {
+        process = tripod_process_known(t, &thread);
+        found = process && process->state == TRIPOD_PROCESS_followed;
+        while ( !found && !end )
+        {
+            found = tripod_process_has_socket(t, v, &thread, &fd, &end);
+            spin_unlock(&t->lock); /* not for as long as it may take */
+            spin_lock(&t->lock);
+        }
+        if ( found )
+            tripod_guest_broken(t, TRIPOD_GUEST_compat_call, thread.tid, nr);
+    }
+    spin_unlock(&t->lock);
+    return false;
+}
+
 bool tripod_syscall_entry(struct cpu_user_regs *regs)
 {
     struct vcpu *v = current;
     struct tripod_domain *t = tripod_of(v->domain);
     bool handled;
+
+    if ( unlikely(((uint32_t)regs->rax ^ TRIPOD_NR_X32) < TRIPOD_NR_most) )
+        return enter_compat(t, v, regs, TRIPOD_NR_X32);
 
     /*
      * Most calls are native: they leave here. Nothing but this vCPU's hooks changes what is pending, so it can be looked
@@ -222,26 +338,7 @@ bool tripod_syscall_entry(struct cpu_user_regs *regs)
 
 bool tripod_syscall_entry32(struct cpu_user_regs *regs)
 {
-    struct vcpu *v = current;
-    struct tripod_domain *t = tripod_of(v->domain);
-    struct tripod_thread thread;
-    struct tripod_process *process;
-
-    if ( !tripod_recording(t) && !tripod_replaying(t) )
-        return false;
-
-    /* Not logged in this version: a followed process that makes one cannot be protected. */
-    spin_lock(&t->lock);
-    if ( tripod_may_expose(t, v) )
-        tripod_look_exposed(t, v);
-    if ( tripod_thread_read(t, v, &thread) )
-    {
-        process = tripod_process_find(t, &thread);
-        if ( process && process->state == TRIPOD_PROCESS_followed )
-            tripod_guest_broken(t, TRIPOD_GUEST_compat_call, thread.tid, (uint32_t)regs->rax);
-    }
-    spin_unlock(&t->lock);
-    return false;
+    return enter_compat(tripod_of(current->domain), current, regs, 0);
 }
 
 static void restore_arguments(struct cpu_user_regs *regs, const struct tripod_pending *p)
@@ -264,7 +361,7 @@ static unsigned long leave(struct tripod_domain *t, struct vcpu *v, struct cpu_u
     if ( !p || (regs->rip != p->rip && regs->rip != p->rip - 2) )
         return rax;
     /* That of a thread which died in it, and whose stack this one has. */
-    if ( tripod_thread_read(t, v, &thread) && thread.tid != p->tid )
+    if ( tripod_current_task(t, v) != p->task && tripod_thread_read(t, v, &thread) && thread.tid != p->tid )
     {
         tripod_pending_drop(t, p);
         return rax;
@@ -311,7 +408,13 @@ static unsigned long leave(struct tripod_domain *t, struct vcpu *v, struct cpu_u
         break;
 
     case TRIPOD_PENDING_mirrored:
-        if ( t->mode == TRIPOD_MODE_replay )
+        /* A signal here has nothing to do with the primary's. */
+        if ( p->nr == TRIPOD_NR_wait4 && (long)rax == TRIPOD_EINTR )
+        {
+            regs->rip -= 2;
+            rax = p->nr;
+        }
+        else if ( t->mode == TRIPOD_MODE_replay )
             tripod_replay_return(t, p, rax);
         break;
 

@@ -21,7 +21,9 @@
  *   control.c       domctl, shared pages, life and death
  *
  * Locking: the hooks run on the vCPU concerned, with t->lock held from the first look at shared state; control.c
- * changes state only while the domain is paused. Nothing here sleeps, and nothing is allocated outside control.c.
+ * changes state only while the domain is paused, and takes the lock against those that run none the less: dom0's
+ * doorbell, its look at the status, and its mapping of the pages. Nothing here sleeps, and nothing is allocated outside
+ * control.c.
  *
  * The same sources are compiled into a user-space harness (tests/hypervisor), which brings its own env.h.
  */
@@ -38,20 +40,29 @@
 #define TRIPOD_PENDING_BUCKETS 256
 #define TRIPOD_MAX_PROCESSES 64
 #define TRIPOD_MAX_SCAN_FDS  4096   /* descriptors looked at when a process is first seen */
+#define TRIPOD_SCAN_CHUNK    128    /* of these, so many at a time */
 #define TRIPOD_MAX_IOV       1024   /* Linux' UIO_MAXIOV */
 #define TRIPOD_MSG_NAMELEN   8      /* offset in Linux' struct user_msghdr */
-#define TRIPOD_WALKS         16     /* remembered page table walks */
+#define TRIPOD_WALKS         64     /* remembered page table walks */
+#define TRIPOD_VIEW_SETS     64     /* remembered pages of the guest kernel */
+#define TRIPOD_VIEW_WAYS     4
 #define TRIPOD_CLOCKS        8      /* Linux clock ids 0..7 */
 
 #define TRIPOD_ENOSYS  (-38L)       /* Linux' numbers: the guest sees them */
+#define TRIPOD_EINTR   (-4L)
 
 /* Linux' AF_INET, AF_INET6, SOCK_STREAM: what makes a descriptor a network descriptor. */
 #define TRIPOD_AF_INET  2
 #define TRIPOD_AF_INET6 10
 
+#define TRIPOD_NR_X32             0x40000000u /* bit of the numbers of the x32 ABI */
+#define TRIPOD_NR_io_uring_setup  425 /* by all ABIs */
+#define TRIPOD_NR_most            1024 /* no ABI has that many */
 #define TRIPOD_NR_restart_syscall 219
 #define TRIPOD_NR_sched_yield     24
 #define TRIPOD_NR_socket          41
+#define TRIPOD_NR_wait4           61
+#define TRIPOD_NR_exit_group      231
 
 /* ------------------------------------------------------------------ calls.c */
 
@@ -62,12 +73,17 @@ enum tripod_scope {
     TRIPOD_SCOPE_network_value, /* either: input on the one, value on the other */
     TRIPOD_SCOPE_inet_family,   /* only when argument 0 is an inet family */
     TRIPOD_SCOPE_unsupported,   /* on a network socket: cannot be logged */
+    TRIPOD_SCOPE_forbidden,     /* a followed process may not make it: cannot be logged */
+    TRIPOD_SCOPE_aio,           /* io_submit: not when it names a network socket */
+    TRIPOD_SCOPE_everybody,     /* every call of every process */
+    TRIPOD_SCOPE_exit,          /* ends a thread or its process: not logged, but what is known of it is forgotten */
 };
 
 enum tripod_out_kind {
-    TRIPOD_OUT_none,
+    TRIPOD_OUT_none,            /* the last of a row */
     TRIPOD_OUT_result,          /* at arg: result * size bytes, at most args[count] of them */
     TRIPOD_OUT_fixed,           /* at arg: size bytes */
+    TRIPOD_OUT_child,           /* at arg: size bytes, when the result names a child */
     TRIPOD_OUT_array,           /* at arg: args[count] * size bytes */
     TRIPOD_OUT_iov,             /* across the iovec array at arg, args[count] long: result bytes */
     TRIPOD_OUT_sized,           /* at arg, its capacity and then length in the u32 at args[count] (sockaddr, sockopt) */
@@ -96,6 +112,7 @@ struct tripod_call {
     uint8_t in;
     uint8_t clamp;
     uint8_t clamp_unit;
+    uint8_t second_fd;          /* argument that is a descriptor too, which may be no network socket; 0: none */
     struct tripod_out outs[4];
 };
 
@@ -139,7 +156,10 @@ enum tripod_fd_kind tripod_fd_kind(const struct tripod_domain *t, struct vcpu *v
                                    struct tripod_socket *socket /* may be NULL */);
 /* Runnable threads on this vCPU, this one included; 2 when it cannot be told. */
 unsigned int tripod_runnable_threads(const struct tripod_domain *t, struct vcpu *v);
+/* The thread that runs now; 0 when it cannot be told. */
+uint64_t tripod_current_task(const struct tripod_domain *t, struct vcpu *v);
 /* What became of a thread that was seen at that address. */
+bool tripod_task_is(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid);
 enum tripod_task_fate tripod_task_look(const struct tripod_domain *t, struct vcpu *v, uint64_t task, uint32_t tid);
 
 /* ------------------------------------------------------------------ pending.c */
@@ -178,6 +198,8 @@ static inline unsigned int tripod_pending_bucket(uint64_t ksp)
 struct tripod_pending *tripod_pending_find(struct tripod_domain *t, uint64_t ksp, uint64_t rsp);
 /* Has that stack's thread any? */
 bool tripod_pending_any(const struct tripod_domain *t, uint64_t ksp);
+/* Drops all of that stack's thread, which ends. */
+void tripod_pending_drop_stack(struct tripod_domain *t, uint64_t ksp);
 void tripod_pending_drop_gone(struct tripod_domain *t, struct vcpu *v);
 /* NULL when the table is full. */
 struct tripod_pending *tripod_pending_add(struct tripod_domain *t, const struct tripod_thread *thread,
@@ -207,21 +229,36 @@ struct tripod_process {
     uint64_t used;              /* for eviction */
     uint32_t tgid;
     uint32_t next_fd;           /* scanning: where to go on */
+    int32_t used_fd;            /* scanning: a network socket that it is known to have; -1: none */
+    uint64_t leader;            /* struct task_struct * of its first thread, 0: not seen yet */
     uint8_t state;
     bool found;                 /* scanning: has a network socket */
+    bool several;               /* another thread than the first was seen */
+    bool exiting;               /* nothing was heard of it since it began to end */
 };
 
 /* How an attempt to handle a call ended. */
 enum tripod_verdict {
     TRIPOD_GO,                  /* done, or nothing to do */
+    TRIPOD_AGAIN,               /* try again at once: there is more to do than fits in one go */
     TRIPOD_WAIT,                /* try again later: t->wait_reason says what for */
     TRIPOD_FAULT,               /* a user page is missing: t->fault_address, t->fault_write */
     TRIPOD_BROKEN,              /* t->divergence says why */
+    TRIPOD_MISFIT,              /* applying: the log delivers more (t->delivered) than there is room for (t->room) */
 };
 
 /* The process of a thread, new ones in state scanning. NULL: no room, all followed. */
 struct tripod_process *tripod_process_find(struct tripod_domain *t, const struct tripod_thread *thread);
-/* Looks at a process' descriptors and announces (record) or checks (replay) its network sockets. May take tries. */
+/* The same, without making room for a new one. */
+struct tripod_process *tripod_process_known(struct tripod_domain *t, const struct tripod_thread *thread);
+/* A thread of it ends; `all`: with all others. */
+void tripod_process_exits(struct tripod_domain *t, const struct tripod_thread *thread, bool all);
+/* It turned out to have that network socket, though none was found when it was looked at: it is looked at anew. */
+void tripod_process_uses(struct tripod_process *process, int32_t fd);
+/* Is a network socket among the TRIPOD_SCAN_CHUNK descriptors from *fd on? Goes on with *fd; *end: that was the last. */
+bool tripod_process_has_socket(struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread,
+                               uint32_t *fd, bool *end);
+/* Looks at a process' descriptors and announces (record) or checks (replay) its network sockets. Takes tries. */
 enum tripod_verdict tripod_process_scan(struct tripod_domain *t, struct vcpu *v, const struct tripod_thread *thread,
                                         struct tripod_process *process);
 
@@ -266,8 +303,25 @@ struct tripod_walk {
     uint64_t region, table;
 };
 
+/* Where a page of the guest kernel was found. Free: page number 0, which is none of a kernel's. */
+struct tripod_view {
+    uint64_t page_number;
+    const uint64_t *entry_at;   /* of the L1 table */
+    uint64_t entry;             /* what it was then */
+    const struct page_info *page;
+    const void *content;
+};
+
+static inline unsigned int tripod_view_set(uint64_t va)
+{
+    uint64_t page_number = va / PAGE_SIZE;
+
+    return (page_number ^ (page_number >> 6)) % TRIPOD_VIEW_SETS;
+}
+
 struct tripod_domain {
     struct domain *d;
+    struct rcu_head rcu;
     spinlock_t lock;
     uint32_t mode;              /* enum tripod_mode */
     bool have_profile;
@@ -294,6 +348,7 @@ struct tripod_domain {
     bool wait_thread;           /* the head of the log is another thread's */
     bool fault_write;
     uint64_t fault_address;
+    uint64_t delivered, room;   /* TRIPOD_MISFIT: bytes */
 
     uint64_t calls;
     uint32_t retries;           /* since a call last went through */
@@ -306,6 +361,8 @@ struct tripod_domain {
     } clocks[TRIPOD_CLOCKS];
 
     struct tripod_walk walks[TRIPOD_WALKS];
+    uint8_t next_view[TRIPOD_VIEW_SETS];
+    struct tripod_view views[TRIPOD_VIEW_SETS][TRIPOD_VIEW_WAYS];
     struct timer recheck;       /* ends a sleep on an empty replay ring */
     uint32_t last_process;      /* the one found last, where the next search begins */
     uint32_t pending_count;
@@ -358,6 +415,7 @@ void tripod_clock_correct(struct tripod_domain *t, const struct tripod_pending *
 bool tripod_wait(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs,
                  const struct tripod_entry *entry);
 void tripod_note_wait(struct tripod_domain *t);         /* tells dom0 t->wait_reason */
+void tripod_sleep(struct tripod_domain *t, struct vcpu *v); /* unless what t->wait_reason waits for has come */
 void tripod_progress(struct tripod_domain *t); /* a call went through: whoever waits is not spinning */
 void tripod_wake_all(struct tripod_domain *t);
 void cf_check tripod_doorbell(struct vcpu *v, unsigned int port); /* dom0 kicked */

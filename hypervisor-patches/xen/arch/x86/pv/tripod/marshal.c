@@ -131,6 +131,9 @@ static uint64_t out_bytes(const struct tripod_out *out, const struct tripod_pend
     case TRIPOD_OUT_fixed:
         bytes = out->size;
         break;
+    case TRIPOD_OUT_child:
+        bytes = result > 0 ? out->size : 0;
+        break;
     case TRIPOD_OUT_array:
         /* Linux takes an unsigned int here. */
         bytes = (uint64_t)(uint32_t)p->args[out->count] * out->size;
@@ -160,7 +163,7 @@ uint32_t tripod_record_bound(const struct tripod_call *call, const struct tripod
     uint64_t bytes = sizeof(struct tripod_segment) + sizeof(struct tripod_socket);
     unsigned int i;
 
-    for ( i = 0; result >= 0 && i < ARRAY_SIZE(call->outs); i++ )
+    for ( i = 0; result >= 0 && i < ARRAY_SIZE(call->outs) && call->outs[i].kind; i++ )
     {
         uint64_t part = out_bytes(&call->outs[i], p, result);
 
@@ -183,13 +186,13 @@ enum tripod_verdict tripod_marshal(struct tripod_domain *t, const struct tripod_
     if ( result < 0 )
         return TRIPOD_GO;
 
-    for ( i = 0; i < ARRAY_SIZE(call->outs) && verdict == TRIPOD_GO; i++ )
+    for ( i = 0; i < ARRAY_SIZE(call->outs) && call->outs[i].kind && verdict == TRIPOD_GO; i++ )
     {
         const struct tripod_out *out = &call->outs[i];
         uint64_t address = p->args[out->arg];
         uint32_t length;
 
-        if ( out->kind == TRIPOD_OUT_none || !address )
+        if ( !address )
             continue;
         switch ( out->kind )
         {

@@ -60,6 +60,13 @@ static void drop_strangers(struct tripod_domain *t, const struct tripod_thread *
     }
 }
 
+void tripod_pending_drop_stack(struct tripod_domain *t, uint64_t ksp)
+{
+    const struct tripod_thread nobody = { .ksp = ksp };
+
+    drop_strangers(t, &nobody);
+}
+
 void tripod_pending_drop_gone(struct tripod_domain *t, struct vcpu *v)
 {
     uint32_t i = 0;

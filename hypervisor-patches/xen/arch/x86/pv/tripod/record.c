@@ -18,7 +18,7 @@ static enum tripod_verdict read_capacity(struct tripod_domain *t, const struct t
     unsigned int i;
 
     *capacity = 0;
-    for ( i = 0; i < ARRAY_SIZE(entry->call->outs); i++ )
+    for ( i = 0; i < ARRAY_SIZE(entry->call->outs) && entry->call->outs[i].kind; i++ )
     {
         const struct tripod_out *out = &entry->call->outs[i];
         uint64_t at = 0;
@@ -61,12 +61,6 @@ enum tripod_verdict tripod_record_entry(struct tripod_domain *t, struct vcpu *v,
     uint32_t capacity;
     enum tripod_verdict verdict;
 
-    if ( entry->call_class == TRIPOD_CLASS_refused )
-    {
-        regs->rax = TRIPOD_ENOSYS;
-        *answered = true;
-        return TRIPOD_GO;
-    }
     if ( entry->call_class == TRIPOD_CLASS_output && !tripod_gate_has_room(t) )
     {
         t->wait_reason = TRIPOD_WAIT_gate;

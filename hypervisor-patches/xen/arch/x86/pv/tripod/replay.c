@@ -8,6 +8,7 @@
 #define SOCK_TYPE_MASK_ 0xf
 #define SOCK_FLAGS_     (0x800 | 0x80000) /* SOCK_NONBLOCK | SOCK_CLOEXEC */
 #define NR_accept4      288
+#define WNOHANG_        1ULL
 
 static enum tripod_verdict diverged(struct tripod_domain *t, const struct tripod_entry *entry, unsigned int reason,
                                     uint64_t expected, uint64_t found)
@@ -36,6 +37,38 @@ static enum tripod_verdict mirror(struct tripod_domain *t, const struct cpu_user
     return TRIPOD_GO;
 }
 
+static enum tripod_verdict apply(struct tripod_domain *t, const struct tripod_entry *entry,
+                                 const struct tripod_record *head)
+{
+    enum tripod_verdict verdict = tripod_apply(t, entry->args, head);
+
+    if ( verdict == TRIPOD_MISFIT )
+        return diverged(t, entry, TRIPOD_REASON_capacity, t->delivered, t->room);
+    if ( verdict == TRIPOD_BROKEN )
+        return diverged(t, entry, TRIPOD_REASON_record, head->nr, entry->nr);
+    return verdict;
+}
+
+/*
+ * wait4 that found a child: the log has what it says of the child, but the guest kernel must forget the child as well.
+ * It waits for that very child, which has nothing left to do that the log has not passed.
+ */
+static enum tripod_verdict reap(struct tripod_domain *t, struct cpu_user_regs *regs, const struct tripod_entry *entry,
+                                const struct tripod_record *head)
+{
+    enum tripod_verdict verdict = apply(t, entry, head);
+
+    if ( verdict == TRIPOD_GO )
+        verdict = mirror(t, regs, entry);
+    if ( verdict != TRIPOD_GO )
+        return verdict;
+    regs->rdi = head->result;
+    regs->rsi = 0;
+    regs->rdx = entry->args[2] & ~WNOHANG_;
+    regs->r10 = 0;
+    return TRIPOD_GO;
+}
+
 /* The guest kernel makes an unconnected socket where the primary's accepted one: the shadow socket. */
 static enum tripod_verdict accept_shadow(struct tripod_domain *t, struct cpu_user_regs *regs,
                                          const struct tripod_entry *entry, const struct tripod_record *head)
@@ -49,9 +82,7 @@ static enum tripod_verdict accept_shadow(struct tripod_domain *t, struct cpu_use
         return diverged(t, entry, TRIPOD_REASON_record, head->nr, entry->nr);
     socket = (const void *)(segment + 1);
     /* Now, while it can still fault and be tried again. */
-    verdict = tripod_apply(t, entry->args, head);
-    if ( verdict == TRIPOD_BROKEN )
-        return diverged(t, entry, TRIPOD_REASON_record, head->nr, entry->nr);
+    verdict = apply(t, entry, head);
     if ( verdict != TRIPOD_GO )
         return verdict;
     verdict = mirror(t, regs, entry);
@@ -90,12 +121,6 @@ enum tripod_verdict tripod_replay_entry(struct tripod_domain *t, struct vcpu *v,
     bool broken;
 
     *answered = false;
-    if ( entry->call_class == TRIPOD_CLASS_refused )
-    {
-        regs->rax = TRIPOD_ENOSYS;
-        *answered = true;
-        return TRIPOD_GO;
-    }
     if ( t->mode == TRIPOD_MODE_hold || t->divergence.reason )
         return wait_for_head(t, false);
 
@@ -126,11 +151,14 @@ enum tripod_verdict tripod_replay_entry(struct tripod_domain *t, struct vcpu *v,
         if ( verdict != TRIPOD_GO )
             return verdict;
         break;
+
+    case TRIPOD_CLASS_value:
+        if ( entry->nr == TRIPOD_NR_wait4 && head->result > 0 )
+            return reap(t, regs, entry, head);
+        break;
     }
 
-    verdict = tripod_apply(t, entry->args, head);
-    if ( verdict == TRIPOD_BROKEN )
-        return diverged(t, entry, TRIPOD_REASON_record, head->nr, entry->nr);
+    verdict = apply(t, entry, head);
     if ( verdict != TRIPOD_GO )
         return verdict;
     tripod_clock_learn(t, head);

@@ -40,11 +40,20 @@ void cf_check tripod_doorbell(struct vcpu *v, unsigned int port)
 {
     struct tripod_domain *t = tripod_of(v->domain);
 
-    if ( !t || !t->control )
+    /*
+     * The channel's lock is not held: the domain may lose its pages, or all of its state, meanwhile. The state is freed
+     * by RCU, and who calls is in a read-side section of it.
+     */
+    if ( !t )
         return;
-    (void)xchg(&t->control->waits, 0);
-    t->notified = false;
-    tripod_wake_all(t);
+    spin_lock(&t->lock);
+    if ( t->control )
+    {
+        (void)xchg(&t->control->waits, 0);
+        t->notified = false;
+        tripod_wake_all(t);
+    }
+    spin_unlock(&t->lock);
 }
 
 void cf_check tripod_recheck(void *domain)
@@ -90,6 +99,14 @@ static void sleep_on_ring(struct tripod_domain *t, struct vcpu *v)
                   NOW() + (tripod_runnable_threads(t, v) > 1 ? RECHECK_BUSY_NS : RECHECK_IDLE_NS));
 }
 
+void tripod_sleep(struct tripod_domain *t, struct vcpu *v)
+{
+    vcpu_block();
+    smp_mb(); /* flag before the check: a kick from now on wakes us */
+    if ( satisfied(t) )
+        vcpu_unblock(v);
+}
+
 bool tripod_wait(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *regs,
                  const struct tripod_entry *entry)
 {
@@ -114,7 +131,7 @@ bool tripod_wait(struct tripod_domain *t, struct vcpu *v, struct cpu_user_regs *
         if ( t->wait_reason == TRIPOD_WAIT_replay && !t->wait_thread )
             sleep_on_ring(t, v);
         else
-            vcpu_block();
+            tripod_sleep(t, v);
     }
     regs->rip -= 2; /* back to the syscall instruction; rax still has the number */
     return true;

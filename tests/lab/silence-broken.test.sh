@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A guest that makes calls for which the log has no form is held as well: with both backups stopped not one frame of it is
+# seen. Its protection ends only when a majority has that in its log: a backup goes on, the group is dissolved, and the
+# guest speaks again, unprotected.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/vm.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/ways-out.sh"
+
+protected_no_more() { ! on_host h1 tripod list | grep -E '^web1 ' | grep -v ' unprotected '; }
+
+lab_up --web1
+start_ways_out
+protect_web1
+silent_while "${strange_ways[@]}"
+wait_until 60 protected_no_more
+wait_until 60 web1_answers
+expect_match "$(on_host h1 xl list)" '^web1 ' "the VM, after its protection ended"
+wait_until 60 on_host h2 sh -c "! xl domid web1--incoming > /dev/null 2>&1"
