@@ -76,8 +76,8 @@ lab daemon stop h2
 lab push h2 "$repository/build/other-interface/tripodd" /usr/sbin/
 lab daemon start h2
 state_of_all > before.txt
-refused 7 'h2.*interface version 999.* 1' 'same release' protect web1 h2 h3
-refused 10 'interface version 1.* 999' 'same release' on_host h2 tripod protect -q web1 h1 h3
+refused 7 'h2.*interface version 999.* 2' 'same release' protect web1 h2 h3
+refused 10 'interface version 2.* 999' 'same release' on_host h2 tripod protect -q web1 h1 h3
 lab daemon stop h2
 lab push h2 "$repository/build/bin/tripodd" /usr/sbin/
 lab daemon start h2
