@@ -54,7 +54,7 @@ drill: lab-images all redis-load ## lose a host under load, and see whether anyt
 	@scripts/drill $(DRILL)
 
 .PHONY: bench
-bench: lab-images all rdma-paxos-bench interception redis-load ## measure: commit latency, redis, failover, cost of interception
+bench: lab-images all rdma-paxos-bench interception redis-load server-load ## measure: commit latency, redis, other servers, failover, cost of interception
 	@scripts/bench
 
 build/etcd/root/usr/bin/etcd: scripts/fetch-etcd | $(PACKAGES_STAMP)
