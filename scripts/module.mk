@@ -43,6 +43,12 @@ lab-down: ## stop the hosts that `make lab` started
 lab-test: lab-images all lab-test-tools ## run the tests that need emulated hosts
 	@scripts/run-lab-tests
 
+SOAK ?= 5
+SOAK_UNIT_TESTS := paxos-simulation-test paxos-storage-test
+.PHONY: soak
+soak: lab-images all lab-test-tools $(SOAK_UNIT_TESTS) ## test again and again, SOAK=5 rounds: all lab tests, and seeds that no round had before
+	@scripts/soak $(SOAK) $(addprefix $(BUILD)/bin/,$(SOAK_UNIT_TESTS))
+
 # Labs that still run would lose the files by which they are stopped.
 .PHONY: stop-labs
 stop-labs:
