@@ -43,6 +43,12 @@ lab-down: ## stop the hosts that `make lab` started
 lab-test: lab-images all lab-test-tools ## run the tests that need emulated hosts
 	@scripts/run-lab-tests
 
+SOAK ?= 5
+SOAK_UNIT_TESTS := paxos-simulation-test paxos-storage-test
+.PHONY: soak
+soak: lab-images all lab-test-tools $(SOAK_UNIT_TESTS) ## test again and again, SOAK=5 rounds: all lab tests, and seeds that no round had before
+	@scripts/soak $(SOAK) $(addprefix $(BUILD)/bin/,$(SOAK_UNIT_TESTS))
+
 # Labs that still run would lose the files by which they are stopped.
 .PHONY: stop-labs
 stop-labs:
@@ -54,7 +60,7 @@ drill: lab-images all redis-load ## lose a host under load, and see whether anyt
 	@scripts/drill $(DRILL)
 
 .PHONY: bench
-bench: lab-images all rdma-paxos-bench interception redis-load ## measure: commit latency, redis, failover, cost of interception
+bench: lab-images all rdma-paxos-bench interception redis-load server-load ## measure: commit latency, redis, other servers, failover, cost of interception
 	@scripts/bench
 
 build/etcd/root/usr/bin/etcd: scripts/fetch-etcd | $(PACKAGES_STAMP)

@@ -232,6 +232,7 @@ int main(int argc, char** argv) {
                                   {"clients", options.clients},
                                   {"pipeline", options.pipeline},
                                   {"seconds", took},
+                                  {"warm_up_s", options.warm_up},
                                   {"requests", latencies.size()},
                                   {"requests_per_s", static_cast<double>(latencies.size()) / took},
                                   {"p50_ms", percentile_ms(latencies, 0.5)},

@@ -4,11 +4,12 @@
 // treats differently. On a host whose QEMU counts instructions (-icount shift=0) a nanosecond is an instruction.
 // Prints a line
 //
-//   COST native=… unlogged=… value=… input=…
+//   COST native=… unlogged=… value=… input=… output=…
 //
 // over and over: `native` is a call without a row in Xen's table, `unlogged` one that has a row but is on no
-// network socket, `value` and `input` are logged while interception is on. Each figure is the least of many rounds,
-// so that rounds which a timer interrupt or dom0 fell into do not count.
+// network socket, `value` and `input` are logged while interception is on, `output` is a write to a datagram
+// socket. Each figure is the least of many rounds, so that rounds which a timer interrupt or dom0 fell into do not
+// count.
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -56,8 +57,16 @@ int main() {
     address.sin_family = AF_INET;
     address.sin_port = htons(7000);
     const int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    // Writes to this machine itself, to a socket that nobody reads: its buffer is full soon, and each of them is
+    // the same.
+    const int sender = socket(AF_INET, SOCK_DGRAM, 0);
+    const int receiver = socket(AF_INET, SOCK_DGRAM, 0);
+    sockaddr_in here = address;
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     std::array<int, 2> ends{};
-    if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 1) != 0 ||
+    if (bind(receiver, reinterpret_cast<sockaddr*>(&here), sizeof here) != 0 ||
+        connect(sender, reinterpret_cast<sockaddr*>(&here), sizeof here) != 0 ||
+        bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || listen(listener, 1) != 0 ||
         datagrams < 0 || pipe(ends.data()) != 0) {
         std::perror("syscall-cost");
         return 1;
@@ -73,8 +82,9 @@ int main() {
             syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
         });
         const std::int64_t input = cost([&] { (void)recv(datagrams, buffer.data(), buffer.size(), 0); });
-        std::printf("COST native=%lld unlogged=%lld value=%lld input=%lld\n", static_cast<long long>(native),
-                    static_cast<long long>(unlogged / 2), static_cast<long long>(value),
-                    static_cast<long long>(input));
+        const std::int64_t output = cost([&] { (void)!write(sender, buffer.data(), buffer.size()); });
+        std::printf("COST native=%lld unlogged=%lld value=%lld input=%lld output=%lld\n",
+                    static_cast<long long>(native), static_cast<long long>(unlogged / 2),
+                    static_cast<long long>(value), static_cast<long long>(input), static_cast<long long>(output));
     }
 }

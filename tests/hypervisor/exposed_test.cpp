@@ -147,7 +147,7 @@ TEST_F(ExposedTest, KeptResultCountsWhoeverRuns) {
     read_and([] {});
     ASSERT_EQ(guest->pending_count, 1U);
     guest.kernel.set_runnable(1);
-    guest.kernel.set_state(thread.task, 2);
+    guest.kernel.set_state(thread.task, 1); // in the fault handler, until the page is there
     EXPECT_EQ(exposed_at_entry(other), 1U);
     guest.take();
     EXPECT_EQ(guest.run(thread, never), Step::answered);

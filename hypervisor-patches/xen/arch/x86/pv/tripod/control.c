@@ -225,6 +225,7 @@ long tripod_domctl(struct domain *d, struct xen_domctl_tripod *op)
         return -EOPNOTSUPP;
 
     domain_pause(d);
+    domain_lock(d); /* it does not begin to die meanwhile */
     t = d->arch.pv.tripod;
     switch ( op->op )
     {
@@ -265,6 +266,7 @@ long tripod_domctl(struct domain *d, struct xen_domctl_tripod *op)
         rc = -EINVAL;
         break;
     }
+    domain_unlock(d);
     domain_unpause(d);
     return rc;
 }

@@ -73,6 +73,8 @@ static always_inline void copy_field(void *to, const void *from, uint32_t bytes)
         *(uint64_t *)to = *(const uint64_t *)from;
     else if ( bytes == 4 )
         *(uint32_t *)to = *(const uint32_t *)from;
+    else if ( bytes == 2 )
+        *(uint16_t *)to = *(const uint16_t *)from;
     else
         memcpy(to, from, bytes);
 }
