@@ -37,7 +37,7 @@ bool BackupPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxos
     const bool follows = fit();
     if (follows && (!ring_ || paused_))
         return false;
-    const auto entry = decode_entry(body);
+    const auto entry = decode_header(body);
     if (!entry) {
         give_up(entry.error());
         return true;
@@ -50,7 +50,17 @@ bool BackupPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxos
     if (!follows || closed())
         return true;
     record::RecordReader reader(entry->records);
-    for (auto next = reader.next(); next && *next; next = reader.next()) {
+    for (uint32_t count = 0;; ++count) {
+        const auto next = reader.next();
+        const bool end = next && !*next;
+        if (!next || end != (count == entry->count) || (!end && (*next)->header().seq != entry->first_seq + count)) {
+            give_up("log entry that announces " + std::to_string(entry->count) + " records from " +
+                    std::to_string(entry->first_seq) + " on: " +
+                    (next ? "something else is in it" : next.error().message));
+            return true;
+        }
+        if (end)
+            break;
         const record::RecordView& view = **next;
         // Already there: an entry offered again after a full ring, or proposed again by a primary that led twice.
         if (view.header().seq < next_seq_)

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replicate/entry.h"
 
-#include <cassert>
-#include <cstdlib>
 #include <cstring>
-
-#include "record/record_view.h"
 
 namespace tripod::replicate {
 
@@ -34,25 +30,6 @@ void put_header(std::span<std::byte> bytes, EntryKind kind, uint64_t first_seq, 
 
 void put_records_header(std::span<std::byte> entry, uint64_t first_seq, uint32_t count) {
     put_header(entry, EntryKind::records, first_seq, count);
-}
-
-void EntryBuilder::clear() {
-    bytes_.resize(entry_header_bytes);
-    count_ = 0;
-}
-
-void EntryBuilder::add(uint64_t seq, std::span<const std::byte> record) {
-    if (count_ == 0)
-        first_seq_ = seq;
-    else if (seq != first_seq_ + count_)
-        std::abort(); // the caller checks continuity: an entry with a gap would make every backup diverge
-    bytes_.insert(bytes_.end(), record.begin(), record.end());
-    ++count_;
-}
-
-std::span<const std::byte> EntryBuilder::finish() {
-    put_header(bytes_, EntryKind::records, first_seq_, count_);
-    return bytes_;
 }
 
 std::vector<std::byte> encode_promoted(uint8_t replica) {
@@ -87,30 +64,6 @@ tl::expected<EntryView, std::string> decode_header(std::span<const std::byte> by
     }
     if (view.kind != EntryKind::records)
         return tl::unexpected("log entry of unknown kind " + std::to_string(header.kind));
-    return view;
-}
-
-tl::expected<EntryView, std::string> decode_entry(std::span<const std::byte> bytes) {
-    const auto decoded = decode_header(bytes);
-    if (!decoded || decoded->kind != EntryKind::records)
-        return decoded;
-    const EntryView& view = *decoded;
-    record::RecordReader reader(view.records);
-    uint32_t count = 0;
-    while (true) {
-        auto next = reader.next();
-        if (!next)
-            return tl::unexpected("log entry with a bad record: " + next.error().message);
-        if (!*next)
-            break;
-        if ((*next)->header().seq != view.first_seq + count)
-            return tl::unexpected("log entry with record " + std::to_string((*next)->header().seq) + " where " +
-                                  std::to_string(view.first_seq + count) + " belongs");
-        ++count;
-    }
-    if (count != view.count)
-        return tl::unexpected("log entry that announces " + std::to_string(view.count) + " records and has " +
-                              std::to_string(count));
     return view;
 }
 

@@ -12,7 +12,7 @@
 //       20     4  bytes that follow
 //       24        whole records, oldest first, seq without gaps, no pads
 //
-// The consensus library checks the bytes' integrity; decode() checks their meaning all the same.
+// The consensus library checks the bytes' integrity; whoever reads an entry checks its meaning all the same.
 #pragma once
 
 #include <cstddef>
@@ -37,26 +37,6 @@ inline constexpr size_t entry_header_bytes = 24;
 // fill the rest.
 void put_records_header(std::span<std::byte> entry, uint64_t first_seq, uint32_t count);
 
-// Collects records into one entry. Reusable; keeps its memory.
-class EntryBuilder {
-  public:
-    EntryBuilder() { clear(); }
-
-    void clear();
-    // `record` is one whole record with the sequence number that follows the last one added.
-    void add(uint64_t seq, std::span<const std::byte> record);
-    bool empty() const { return count_ == 0; }
-    size_t size() const { return bytes_.size(); }
-    uint32_t count() const { return count_; }
-    // The entry; valid until the next change.
-    std::span<const std::byte> finish();
-
-  private:
-    std::vector<std::byte> bytes_;
-    uint64_t first_seq_ = 0;
-    uint32_t count_ = 0;
-};
-
 std::vector<std::byte> encode_promoted(uint8_t replica);
 std::vector<std::byte> encode_dissolved();
 
@@ -67,10 +47,7 @@ struct EntryView {
     std::span<const std::byte> records;
 };
 
-// Checks the header alone: for who wrote the entry, or goes through its records anyway.
+// Checks the header, and that as many bytes follow as it says; not the records. The error is for people.
 tl::expected<EntryView, std::string> decode_header(std::span<const std::byte> bytes);
-
-// Checks the header and that `count` records with consecutive numbers fill the entry. The error is for people.
-tl::expected<EntryView, std::string> decode_entry(std::span<const std::byte> bytes);
 
 } // namespace tripod::replicate

@@ -152,7 +152,7 @@ class World final : public replicate::Log, public gate::Gate {
         for (; count != 0 && !entries_.empty() && !taken_over_; --count) {
             const auto entry = std::move(entries_.front());
             entries_.erase(entries_.begin());
-            const auto view = replicate::decode_entry(entry);
+            const auto view = replicate::decode_header(entry);
             ASSERT_TRUE(view);
             if (view->kind == replicate::EntryKind::records && !dissolved_) {
                 if (view->first_seq > committed_)
