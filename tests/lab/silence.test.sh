@@ -13,7 +13,7 @@ protect_web1
 silent_while "${ordinary_ways[@]}"
 wait_until 60 status_is h1 "s['state'] == 'degraded'"
 wait_until 60 web1_answers
-sleep 5 # TCP sends again what it believes lost
+wait_until 60 arrived 100 udp udp-write tcp-write sendfile # of 150; TCP sends again what it believes lost
 arrived_in_order udp udp-write tcp-write sendfile
 for name in "${ordinary_ways[@]}"; do
     [[ -n $(frames "$continued" "$(date +%s%N)" "${ways[$name]}") ]] || fail "nothing of $name was seen, not even afterwards"

@@ -71,6 +71,16 @@ silent_while() {
     lab cont h2
 }
 
+# arrived NUMBER WAY...: whether so many numbers of each have come; report.json. For wait_until
+arrived() {
+    provoke report "$PWD/report.json"
+    python3 -c '
+import json, sys
+arrived = json.load(open("report.json"))["arrived"]
+late = [name for name in sys.argv[2:] if len(arrived.get(name, [])) < int(sys.argv[1])]
+assert not late, late' "$@"
+}
+
 # arrived_in_order WAY...: their numbers came from 0 on, without a gap, and none before $continued; report.json
 arrived_in_order() {
     provoke report "$PWD/report.json"

@@ -20,6 +20,7 @@ done
 for name in "${!kernels_ways[@]}"; do
     [[ -n $(frames "$began" "$now" "${kernels_ways[$name]}") ]] || fail "no frame of the kernel's way $name"
 done
+wait_until 60 arrived 100 udp udp-write tcp-write sendfile sendmmsg
 continued=$began
 arrived_in_order udp udp-write tcp-write sendfile sendmmsg
 large_write_arrived() {
