@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The few names of Xen that hypervisor-patches/xen/arch/x86/pv/tripod uses, for user space: internal.h includes this
- * header in place of env.h. What a guest is made of comes from fake_guest.cpp, through the functions declared below.
+ * The few names of Xen that hypervisor-patches/xen/arch/x86/pv/tripod uses, for user space: internal.h includes
+ * this header in place of env.h. What a guest is made of comes from fake_guest.cpp, through the functions declared
+ * below.
  *
  * One vCPU, one thread of execution; a struct domain is the first member of the fake guest that it belongs to.
  */
@@ -34,15 +35,15 @@ struct tripod_domain;
 struct page_info;
 
 struct vcpu {
-    struct domain *domain;
-    struct vcpu *next_in_list;
+    struct domain* domain;
+    struct vcpu* next_in_list;
     unsigned long pause_flags;
     bool blocked; /* by vcpu_block(); ended by vcpu_unblock() */
 };
 
 struct domain {
     struct vcpu vcpu0;
-    struct tripod_domain *tripod;
+    struct tripod_domain* tripod;
 };
 
 struct timer {
@@ -55,7 +56,7 @@ typedef struct {
 } spinlock_t;
 
 struct rcu_head {
-    void *unused;
+    void* unused;
 };
 
 #define PAGE_SIZE 4096UL
@@ -63,48 +64,45 @@ struct rcu_head {
 #define cf_check
 #define XENLOG_WARNING ""
 #define SCHEDULE_SOFTIRQ 1
-#define MILLISECS(ms) ((s_time_t)(ms) * 1000000)
+#define MILLISECS(ms) ((s_time_t)(ms)*1000000)
 #define PFEC_write_access 2u
 #define PFEC_user_mode 4u
 
 /* What the harness does in place of Xen. */
-struct vcpu *harness_current(void);
-void harness_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+struct vcpu* harness_current(void);
+void harness_log(const char* format, ...) __attribute__((format(printf, 1, 2)));
 s_time_t NOW(void);
-void spin_lock(spinlock_t *lock);
-void spin_unlock(spinlock_t *lock);
-unsigned int copy_from_guest_pv(void *to, const void *from, unsigned int bytes);
-unsigned int copy_to_guest_pv(void *to, const void *from, unsigned int bytes);
+void spin_lock(spinlock_t* lock);
+void spin_unlock(spinlock_t* lock);
+unsigned int copy_from_guest_pv(void* to, const void* from, unsigned int bytes);
+unsigned int copy_to_guest_pv(void* to, const void* from, unsigned int bytes);
 void pv_inject_page_fault(unsigned int error_code, unsigned long address);
-void notify_via_xen_event_channel(struct domain *d, int port);
+void notify_via_xen_event_channel(struct domain* d, int port);
 void vcpu_block(void);
-void vcpu_unblock(struct vcpu *v);
-void vcpu_wake(struct vcpu *v);
+void vcpu_unblock(struct vcpu* v);
+void vcpu_wake(struct vcpu* v);
 void raise_softirq(unsigned int nr);
-void set_timer(struct timer *timer, s_time_t expires);
-uint64_t xxh64(const void *input, size_t length, uint64_t seed);
+void set_timer(struct timer* timer, s_time_t expires);
+uint64_t xxh64(const void* input, size_t length, uint64_t seed);
 
 /* As xen/tripod.h declares them. */
-bool tripod_syscall_entry(struct cpu_user_regs *regs);
-bool tripod_syscall_entry32(struct cpu_user_regs *regs);
-unsigned long tripod_syscall_return(struct cpu_user_regs *regs, unsigned long rax);
-void tripod_vcpu_idle(struct vcpu *v);
+bool tripod_syscall_entry(struct cpu_user_regs* regs);
+bool tripod_syscall_entry32(struct cpu_user_regs* regs);
+unsigned long tripod_syscall_return(struct cpu_user_regs* regs, unsigned long rax);
+void tripod_vcpu_idle(struct vcpu* v);
 
 /* C++ includes this header only to see the structures. */
 #ifndef __cplusplus
-static inline void set_bit(int bit, void *word)
-{
-    ((uint8_t *)word)[bit / 8] |= (uint8_t)(1u << (bit % 8));
+static inline void set_bit(int bit, void* word) {
+    ((uint8_t*)word)[bit / 8] |= (uint8_t)(1u << (bit % 8));
 }
 
-static inline void clear_bit(int bit, void *word)
-{
-    ((uint8_t *)word)[bit / 8] &= (uint8_t)~(1u << (bit % 8));
+static inline void clear_bit(int bit, void* word) {
+    ((uint8_t*)word)[bit / 8] &= (uint8_t) ~(1u << (bit % 8));
 }
 
-static inline bool test_and_clear_bit(int bit, void *word)
-{
-    bool was = ((uint8_t *)word)[bit / 8] >> (bit % 8) & 1;
+static inline bool test_and_clear_bit(int bit, void* word) {
+    bool was = ((uint8_t*)word)[bit / 8] >> (bit % 8) & 1;
 
     clear_bit(bit, word);
     return was;
@@ -125,12 +123,26 @@ static inline bool test_and_clear_bit(int bit, void *word)
 #define read_u64_atomic(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define write_u64_atomic(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define xchg(p, v) __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
-#define for_each_vcpu(d, v) for ( v = &(d)->vcpu0; v; v = v->next_in_list )
+#define for_each_vcpu(d, v) for (v = &(d)->vcpu0; v; v = v->next_in_list)
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define array_index_nospec(index, size) (index)
-#define min_t(type, a, b) ({ type a_ = (a), b_ = (b); a_ < b_ ? a_ : b_; })
-#define max_t(type, a, b) ({ type a_ = (a), b_ = (b); a_ > b_ ? a_ : b_; })
-#define min(a, b) ({ __auto_type a_ = (a); __auto_type b_ = (b); (void)(&a_ == &b_); a_ < b_ ? a_ : b_; })
+#define min_t(type, a, b)                                                                                          \
+    ({                                                                                                             \
+        type a_ = (a), b_ = (b);                                                                                   \
+        a_ < b_ ? a_ : b_;                                                                                         \
+    })
+#define max_t(type, a, b)                                                                                          \
+    ({                                                                                                             \
+        type a_ = (a), b_ = (b);                                                                                   \
+        a_ > b_ ? a_ : b_;                                                                                         \
+    })
+#define min(a, b)                                                                                                  \
+    ({                                                                                                             \
+        __auto_type a_ = (a);                                                                                      \
+        __auto_type b_ = (b);                                                                                      \
+        (void)(&a_ == &b_);                                                                                        \
+        a_ < b_ ? a_ : b_;                                                                                         \
+    })
 #endif
 
 #ifdef __cplusplus

@@ -78,10 +78,11 @@ std::string status_text(const VmStatus& vm) {
     out += fact("intercepted_calls", fmt::format("{}", vm.counters.intercepted_calls));
     out += fact("waiting_threads", fmt::format("{}", vm.counters.waiting_threads));
     if (vm.counters.gate_frames != 0)
-        out += fact("gate", fmt::format("{} frames in {} batches, {} held (at most {}), for {} us (p50), {} us (p99)",
-                                        vm.counters.gate_frames, vm.counters.gate_releases, vm.counters.gate_held,
-                                        vm.counters.gate_held_max, vm.counters.gate_held_p50_us,
-                                        vm.counters.gate_held_p99_us));
+        out +=
+            fact("gate", fmt::format("{} frames in {} batches, {} held (at most {}), for {} us (p50), {} us (p99)",
+                                     vm.counters.gate_frames, vm.counters.gate_releases, vm.counters.gate_held,
+                                     vm.counters.gate_held_max, vm.counters.gate_held_p50_us,
+                                     vm.counters.gate_held_p99_us));
     for (const ReplicaStatus& b : vm.backups) {
         std::string text = fmt::format("{}, holds {}", replica_state_name(b.state), number(b.acknowledged));
         if (b.applied)

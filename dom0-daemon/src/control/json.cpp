@@ -221,14 +221,19 @@ VmStatus vm_status_from(const Json& json) {
     s.applied = Index{number_or<std::uint64_t>(index, "applied", 0)};
     s.term = Term{number_or<std::uint64_t>(json, "term", 0)};
     const Json& c = member(json, "counters");
-    s.counters = {
-        number_or<std::uint64_t>(c, "state_bytes", 0),       number_or<std::uint64_t>(c, "state_chunks", 0),
-        number_or<std::uint64_t>(c, "log_bytes", 0),         number_or<std::uint64_t>(c, "log_records", 0),
-        number_or<std::uint64_t>(c, "intercepted_calls", 0), number_or<std::uint64_t>(c, "waiting_threads", 0),
-        number_or<std::uint64_t>(c, "gate_frames", 0),       number_or<std::uint64_t>(c, "gate_releases", 0),
-        number_or<std::uint64_t>(c, "gate_held", 0),         number_or<std::uint64_t>(c, "gate_held_max", 0),
-        number_or<std::uint64_t>(c, "gate_held_p50_us", 0),  number_or<std::uint64_t>(c, "gate_held_p99_us", 0),
-        number_or<std::uint64_t>(c, "commits", 0)};
+    s.counters = {number_or<std::uint64_t>(c, "state_bytes", 0),
+                  number_or<std::uint64_t>(c, "state_chunks", 0),
+                  number_or<std::uint64_t>(c, "log_bytes", 0),
+                  number_or<std::uint64_t>(c, "log_records", 0),
+                  number_or<std::uint64_t>(c, "intercepted_calls", 0),
+                  number_or<std::uint64_t>(c, "waiting_threads", 0),
+                  number_or<std::uint64_t>(c, "gate_frames", 0),
+                  number_or<std::uint64_t>(c, "gate_releases", 0),
+                  number_or<std::uint64_t>(c, "gate_held", 0),
+                  number_or<std::uint64_t>(c, "gate_held_max", 0),
+                  number_or<std::uint64_t>(c, "gate_held_p50_us", 0),
+                  number_or<std::uint64_t>(c, "gate_held_p99_us", 0),
+                  number_or<std::uint64_t>(c, "commits", 0)};
     if (const Json& d = member(json, "divergence"); d.is_object())
         s.divergence =
             DivergenceStatus{number_or<std::uint64_t>(d, "seq", 0),   number_or<std::uint64_t>(d, "expected", 0),

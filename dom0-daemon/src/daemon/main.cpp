@@ -84,8 +84,9 @@ int serve(const Config& config, const rdma_paxos::ClusterKey& key) {
 
     Events events;
     vm::Tasks tasks;
-    vm::Context context{config, events, tasks, key, random_instance(), {}, {}, {}, open_toolstack, open_domctl,
-                        open_gate, gate::shut_exit, gate::free_exit};
+    vm::Context context{
+        config,    events,          tasks,          key, random_instance(), {}, {}, {}, open_toolstack, open_domctl,
+        open_gate, gate::shut_exit, gate::free_exit};
     look_around(context);
     daemon::Daemon daemon(context);
     if (context.xen_interface_version)

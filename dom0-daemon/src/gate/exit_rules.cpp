@@ -55,7 +55,8 @@ constexpr const char* foundation = "add table bridge tripod\n"
 
 Result<std::vector<Rule>> rules() {
     // So that there is something to list.
-    const auto text = run(foundation).and_then([](const auto&) { return run("list chain bridge tripod gate", true); });
+    const auto text =
+        run(foundation).and_then([](const auto&) { return run("list chain bridge tripod gate", true); });
     if (!text)
         return tl::unexpected(text.error());
     std::vector<Rule> found;
@@ -84,8 +85,9 @@ Result<void> shut_exit(DomId domain) {
         return tl::unexpected(known.error());
     if (std::any_of(known->begin(), known->end(), [&](const Rule& rule) { return rule.domain == domain; }))
         return {};
-    const auto added = run(fmt::format("insert rule bridge tripod gate iifname \"vif{}.*\" counter queue num {} comment \"{}{}\"",
-                                       number(domain), queue_of(domain), comment_prefix, number(domain)));
+    const auto added =
+        run(fmt::format("insert rule bridge tripod gate iifname \"vif{}.*\" counter queue num {} comment \"{}{}\"",
+                        number(domain), queue_of(domain), comment_prefix, number(domain)));
     if (!added)
         return tl::unexpected(added.error());
     return {};

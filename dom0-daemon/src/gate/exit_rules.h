@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The rule that sends every frame of a domain's interfaces to its gate: table "tripod" of the bridge family in
-// nftables, one rule a domain, for the interfaces vifD.* that it has and those that it will get. While the rule stands
-// and nobody listens to the queue, the kernel drops the frames.
+// nftables, one rule a domain, for the interfaces vifD.* that it has and those that it will get. While the rule
+// stands and nobody listens to the queue, the kernel drops the frames.
 //
-// The rule outlives the daemon. Deleting a whole chain would make the kernel drop what every queue of this host holds,
-// so the chain stays, and rules come and go.
+// The rule outlives the daemon. Deleting a whole chain would make the kernel drop what every queue of this host
+// holds, so the chain stays, and rules come and go.
 #pragma once
 
 #include <cstdint>

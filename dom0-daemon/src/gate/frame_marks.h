@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which of the held frames may leave. Each frame has a mark: so many records must be committed first. A frame is seen
-// before it is marked, for the records that could have influenced it are known only after a look at it (see
+// Which of the held frames may leave. Each frame has a mark: so many records must be committed first. A frame is
+// seen before it is marked, for the records that could have influenced it are known only after a look at it (see
 // public/tripod.h). Frames leave in order, so one that waits holds back all that came later.
 //
 // Pure: no clock, no system call. Memory for a bounded number of different marks is taken once; beyond that, frames
@@ -47,7 +47,7 @@ class FrameMarks {
     const Statistics& statistics() const { return statistics_; }
 
   private:
-    struct Group { // of frames with one mark
+    struct Group {          // of frames with one mark
         uint64_t frame = 0; // the last one
         uint64_t mark = 0;
         rdma_paxos::Nanoseconds since{}; // the first of them was seen then

@@ -135,11 +135,23 @@ void GroupThread::cut_links() {
                 sched_yield();
 }
 
+// A leader with nothing on its way but the last acknowledgements of what is committed: those can wait for the next
+// heartbeat, and are not worth to be woken for.
+bool GroupThread::quiet() const {
+    constexpr uint64_t few = 8; // entries: all of them have been sent
+    if (replica_->role() != rdma_paxos::Role::leader || replica_->commit_index() != replica_->last_index())
+        return false;
+    return std::all_of(peers_.begin(), peers_.end(), [&](const auto id) {
+        const auto peer = replica_->peer(id);
+        return !peer.log_up || peer.acked.value() + few >= replica_->last_index().value();
+    });
+}
+
 void GroupThread::loop() {
     const auto log = replicate::make_log(*replica_);
     const std::vector<int> fabric_fds = fabric_->event_fds(); // they stay the same
     std::vector<pollfd> fds;
-    bool kicked = true, completed = true;
+    bool kicked = true, completed = true, unarmed = false;
     while (!stopping_) {
         run_commands();
         auto now = monotonic_now();
@@ -164,20 +176,22 @@ void GroupThread::loop() {
                 round();
                 return replica_->commit_index() != committed || stopping_;
             });
-        if (completed) {
+        unarmed |= completed;
+        if (unarmed && !quiet()) {
             // The wake-up that was asked for has been used up. See Fabric::arm() for why one more look.
             fabric_->arm();
+            unarmed = false;
             now = monotonic_now();
             round();
         }
 
         fds.clear();
         fds.push_back({wake_fd_.get(), POLLIN, 0});
-        fds.push_back({gate_ != nullptr ? gate_->fd() : -1, POLLIN, 0});
+        fds.push_back({gate_ != nullptr && frames_wanted_() ? gate_->fd() : -1, POLLIN, 0});
         fds.push_back({channel_ != nullptr ? channel_->fd() : -1, POLLIN, 0});
         constexpr size_t gate_at = 1, channel_at = 2, fabric_begin = 3;
         for (const int fd : fabric_fds)
-            fds.push_back({fd, POLLIN, 0});
+            fds.push_back({unarmed ? -1 : fd, POLLIN, 0}); // a wake-up that was used up stays readable until arm()
         const size_t hub_begin = fds.size();
         for (int fd : hub_->fds())
             fds.push_back({fd, POLLIN, 0});

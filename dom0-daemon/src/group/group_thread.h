@@ -64,9 +64,10 @@ class GroupThread {
 
     // Wakes the thread whenever the channel does. On the thread (through run), or before start().
     void watch_channel(xen::EventChannel* channel) { channel_ = channel; }
-    // Calls `arrived` before the next step whenever the gate has frames. The same.
-    void watch_gate(gate::Gate* gate, std::function<void()> arrived) {
+    // Calls `arrived` before the next step whenever the gate has frames, and `wanted` says that they are. The same.
+    void watch_gate(gate::Gate* gate, std::function<bool()> wanted, std::function<void()> arrived) {
         gate_ = gate;
+        frames_wanted_ = std::move(wanted);
         frames_arrived_ = std::move(arrived);
     }
 
@@ -79,6 +80,7 @@ class GroupThread {
     explicit GroupThread(std::string vm);
     void loop();
     void cut_links();
+    bool quiet() const;
     void run_commands();
     void wake();
 
@@ -93,6 +95,7 @@ class GroupThread {
     replicate::Pump* pump_ = nullptr;
     xen::EventChannel* channel_ = nullptr;
     gate::Gate* gate_ = nullptr;
+    std::function<bool()> frames_wanted_;
     std::function<void()> frames_arrived_;
     Watch watch_;
     UniqueFd wake_fd_;

@@ -53,10 +53,11 @@ bool BackupPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxos
     for (uint32_t count = 0;; ++count) {
         const auto next = reader.next();
         const bool end = next && !*next;
-        if (!next || end != (count == entry->count) || (!end && (*next)->header().seq != entry->first_seq + count)) {
+        if (!next || end != (count == entry->count) ||
+            (!end && (*next)->header().seq != entry->first_seq + count)) {
             give_up("log entry that announces " + std::to_string(entry->count) + " records from " +
-                    std::to_string(entry->first_seq) + " on: " +
-                    (next ? "something else is in it" : next.error().message));
+                    std::to_string(entry->first_seq) +
+                    " on: " + (next ? "something else is in it" : next.error().message));
             return true;
         }
         if (end)

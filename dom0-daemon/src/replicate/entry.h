@@ -33,8 +33,8 @@ enum class EntryKind : uint16_t {
 
 inline constexpr size_t entry_header_bytes = 24;
 
-// Writes the header of an entry of records to the front of `entry`, behind which `count` records from `first_seq` on
-// fill the rest.
+// Writes the header of an entry of records to the front of `entry`, behind which `count` records from `first_seq`
+// on fill the rest.
 void put_records_header(std::span<std::byte> entry, uint64_t first_seq, uint32_t count);
 
 std::vector<std::byte> encode_promoted(uint8_t replica);

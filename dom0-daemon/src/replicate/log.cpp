@@ -11,9 +11,7 @@ class ReplicaLog final : public Log {
   public:
     explicit ReplicaLog(rdma_paxos::Replica& replica) : replica_(replica) {}
 
-    Proposed propose(std::span<const std::byte> entry) override {
-        return outcome(replica_.propose(entry));
-    }
+    Proposed propose(std::span<const std::byte> entry) override { return outcome(replica_.propose(entry)); }
     std::span<std::byte> reserve(std::size_t bytes) override {
         const auto place = replica_.reserve(bytes);
         return place ? *place : std::span<std::byte>{};

@@ -28,8 +28,8 @@ class Log {
     };
     // Appends one entry; it is sent soon after.
     virtual Proposed propose(std::span<const std::byte> entry) = 0;
-    // The same without a copy: the place for an entry of so many bytes, to be filled and proposed before anything else
-    // is asked of the log. Empty: not now.
+    // The same without a copy: the place for an entry of so many bytes, to be filled and proposed before anything
+    // else is asked of the log. Empty: not now.
     virtual std::span<std::byte> reserve(std::size_t bytes) = 0;
     virtual Proposed propose_reserved() = 0;
     // This replica leads, and has applied everything that was committed under earlier leaders.

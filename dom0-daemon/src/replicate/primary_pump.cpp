@@ -31,14 +31,18 @@ uint64_t seq_of(std::span<const std::byte> record) {
 } // namespace
 
 PrimaryPump::PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& channel, gate::Gate& gate,
-                         uint64_t frames_max)
-    : control_(*memory.control), channel_(channel), gate_(gate), frames_max_(frames_max),
-      ring_(*memory.control, memory.record), next_seq_(memory.control->record_seq), released_seq_(next_seq_), commit_seq_(next_seq_) {}
+                         const Limits& limits)
+    : control_(*memory.control), channel_(channel), gate_(gate), limits_(limits),
+      ring_(*memory.control, memory.record), next_seq_(memory.control->record_seq), released_seq_(next_seq_),
+      commit_seq_(next_seq_) {}
 
 void PrimaryPump::step(Log& log, Nanoseconds now) {
+    // Some may have come while nobody was to be woken by them.
+    frames_arrived_ |= deaf_ && (wants_frames() || now - collected_at_ >= drain_interval);
     take_frames(now);
     if (!broken_ && !closed())
         move_records(log, now);
+    deaf_ = !wants_frames();
     let_frames_go(log, now);
     wake_waiters(now);
 }
@@ -47,11 +51,12 @@ uint32_t PrimaryPump::unfit() const {
     return load(control_.unfit);
 }
 
-// The order of the looks is the rule's heart: first at the frames, then at whether all that could have influenced them
-// is being logged, then at whether all of that is numbered, then at the last number. See public/tripod.h.
+// The order of the looks is the rule's heart: first at the frames, then at whether all that could have influenced
+// them is being logged, then at whether all of that is numbered, then at the last number. See public/tripod.h.
 void PrimaryPump::take_frames(Nanoseconds now) {
     if (frames_arrived_) {
         frames_arrived_ = false;
+        collected_at_ = now;
         marks_.seen(gate_.collect(), now);
     }
     if (guarded_ && marks_.unmarked() && unfit() == 0 && load(control_.exposed) == 0)
@@ -65,8 +70,8 @@ void PrimaryPump::move_records(Log& log, Nanoseconds now) {
         return;
     }
     if (!led_) {
-        // A leadership that was lost and won again may have cost entries that were on their way. Everything committed
-        // is applied here by now, so what is missing is known exactly: all that the ring still holds.
+        // A leadership that was lost and won again may have cost entries that were on their way. Everything
+        // committed is applied here by now, so what is missing is known exactly: all that the ring still holds.
         forget_sent();
         led_ = true;
     }
@@ -86,8 +91,8 @@ void PrimaryPump::move_records(Log& log, Nanoseconds now) {
 }
 
 bool PrimaryPump::records_due(Nanoseconds now) const {
-    return marks_.wanted() > next_seq_ || handing_to_ || dissolving_ || blocked_ || (drain_at_ && now >= *drain_at_) ||
-           load(control_.waits) != 0;
+    return marks_.wanted() > next_seq_ || handing_to_ || dissolving_ || blocked_ ||
+           (drain_at_ && now >= *drain_at_) || load(control_.waits) != 0;
 }
 
 // False: there are records, or there may be some soon. True: Xen wakes us at the next one.
@@ -109,7 +114,7 @@ void PrimaryPump::forget_sent() {
 
 void PrimaryPump::drain(Log& log) {
     blocked_ = false;
-    while (sent_end_ - sent_begin_ < in_flight_max && propose_batch(log)) {
+    while (sent_end_ - sent_begin_ < limits_.in_flight && propose_batch(log)) {
     }
 }
 
@@ -218,10 +223,11 @@ void PrimaryPump::let_frames_go(const Log& log, Nanoseconds now) {
     if (!silent(log, now)) {
         const bool by_rule = guarded_ && !dissolved_;
         const uint64_t frame = by_rule ? marks_.releasable(commit_seq_) : marks_.newest();
-        if (frame > marks_.last_released() && gate_.release(frame, by_rule ? log.lease_deadline() : gate::no_deadline))
+        if (frame > marks_.last_released() &&
+            gate_.release(frame, by_rule ? log.lease_deadline() : gate::no_deadline))
             marks_.released(frame, now);
     }
-    const bool full = marks_.held() >= (full_ ? frames_max_ / 2 : frames_max_);
+    const bool full = marks_.held() >= (full_ ? limits_.frames / 2 : limits_.frames);
     if (full == full_)
         return;
     full_ = full;
@@ -235,6 +241,8 @@ Nanoseconds PrimaryPump::next_deadline(Nanoseconds now) const {
     auto deadline = Nanoseconds::max();
     if (guarded_ && marks_.unmarked() && unfit() == 0)
         deadline = now + exposed_interval;
+    if (deaf_)
+        deadline = std::min(deadline, collected_at_ + drain_interval);
     if (led_ && drain_at_)
         deadline = std::min(deadline, *drain_at_);
     if (led_ && blocked_)

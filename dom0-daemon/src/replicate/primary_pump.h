@@ -4,8 +4,8 @@
 // influenced it is committed, and while the lease does not hold.
 //
 // Records are proposed when a frame waits for them, or have waited for drain_interval. So whatever gathers while a
-// commit is on its way shares the next one. A record stays in its ring until it is committed: should a leadership be
-// lost, it is proposed again from there.
+// commit is on its way shares the next one. A record stays in its ring until it is committed: should a leadership
+// be lost, it is proposed again from there.
 #pragma once
 
 #include <array>
@@ -25,8 +25,8 @@ class PrimaryPump final : public Pump {
   public:
     // An entry is closed once it has this many bytes, so it has at most one record more.
     static constexpr size_t entry_bytes_full = 128 * 1024;
-    // Entries on their way at once. What comes meanwhile goes in one.
-    static constexpr size_t in_flight_max = 2;
+    // Entries on their way at once, at most. What comes meanwhile goes in one.
+    static constexpr size_t in_flight_max = 4;
     // While records flow, Xen wakes us once per so many, and we look after this time by ourselves.
     static constexpr uint64_t notify_records = 256;
     static constexpr Nanoseconds drain_interval = std::chrono::milliseconds(5);
@@ -35,9 +35,16 @@ class PrimaryPump final : public Pump {
     // A thread that waits is woken again after this time, should a wake-up ever be lost.
     static constexpr Nanoseconds rekick_interval = std::chrono::milliseconds(50);
 
-    // All of them outlive the pump; the channel is only kicked. The gate holds `frames_max` frames before the guest's
-    // outputs wait for room.
-    PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& channel, gate::Gate& gate, uint64_t frames_max);
+    struct Limits {
+        uint64_t frames = 8192; // held by the gate before the guest's outputs wait for room
+        // Entries on their way. One, where dom0 has a single processor: nothing is gained there by starting a round
+        // before the last one has ended, and each round costs the same whether it carries much or little.
+        size_t in_flight = in_flight_max;
+    };
+
+    // All of them outlive the pump; the channel is only kicked.
+    PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& channel, gate::Gate& gate,
+                const Limits& limits);
 
     void step(Log& log, Nanoseconds now) override;
     Nanoseconds next_deadline(Nanoseconds now) const override;
@@ -45,6 +52,9 @@ class PrimaryPump final : public Pump {
 
     // The gate's descriptor was readable.
     void notice_frames() { frames_arrived_ = true; }
+    // Whether it is worth to be woken by frames: not while as much is on its way as may be. They are collected when
+    // that is committed, or after drain_interval.
+    bool wants_frames() const { return !led_ || sent_end_ - sent_begin_ < limits_.in_flight; }
     // Until here frames pass: nothing is recorded yet. From here on the rule holds, for all that has not left.
     void guard() { guarded_ = true; }
     // Protection is undone, by whoever knows that no backup can take the VM over: frames pass.
@@ -90,12 +100,12 @@ class PrimaryPump final : public Pump {
     tripod_control& control_;
     xen::EventChannel& channel_;
     gate::Gate& gate_;
-    const uint64_t frames_max_;
+    const Limits limits_;
     xen::RecordRing ring_;
     gate::FrameMarks marks_;
     std::array<Sent, in_flight_max> sent_{}; // a ring: numbers sent_begin_ to sent_end_
     uint64_t sent_begin_ = 0, sent_end_ = 0;
-    uint64_t next_seq_; // of the next record read from the ring
+    uint64_t next_seq_;     // of the next record read from the ring
     uint64_t released_seq_; // of the oldest record that the ring still holds
     uint64_t commit_seq_;
     uint64_t commits_ = 0;
@@ -105,10 +115,12 @@ class PrimaryPump final : public Pump {
     bool led_ = false;          // at the last step
     bool guarded_ = false, held_ = false;
     bool frames_arrived_ = true; // some may have come before anybody looked
-    bool full_ = false;          // the gate: as Xen was told
-    bool blocked_ = false;       // the log had no room at the last step
-    bool made_room_ = false;     // in the ring or the gate, since the last look at who waits
-    std::optional<Nanoseconds> drain_at_;      // records are looked for then; none: Xen kicks at the next one
+    bool deaf_ = false;          // nobody wakes us for frames
+    Nanoseconds collected_at_{};
+    bool full_ = false;                   // the gate: as Xen was told
+    bool blocked_ = false;                // the log had no room at the last step
+    bool made_room_ = false;              // in the ring or the gate, since the last look at who waits
+    std::optional<Nanoseconds> drain_at_; // records are looked for then; none: Xen kicks at the next one
     Nanoseconds flowing_until_{};
     std::optional<Nanoseconds> waiting_since_; // as seen here, since the last kick
 };

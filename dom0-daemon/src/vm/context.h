@@ -37,8 +37,8 @@ struct Context {
     std::function<Result<std::unique_ptr<xen::Toolstack>>()> open_toolstack;
     std::function<Result<std::unique_ptr<xen::Domctl>>()> open_domctl;
 
-    // The VM's exit (gate/): whoever listens to its frames, and the rule that sends all of them there, or takes them
-    // from there.
+    // The VM's exit (gate/): whoever listens to its frames, and the rule that sends all of them there, or takes
+    // them from there.
     std::function<Result<std::unique_ptr<gate::Gate>>(DomId)> open_gate;
     std::function<Result<void>(DomId)> shut_exit, free_exit;
 

@@ -3,6 +3,8 @@
 
 #include <thread>
 
+#include <sched.h>
+
 #include "base/log.h"
 #include "record/divergence.h"
 #include "vm/judgement.h"
@@ -31,6 +33,12 @@ PrimaryVm::~PrimaryVm() {
         group_->stop();
 }
 
+replicate::PrimaryPump::Limits PrimaryVm::limits() const {
+    cpu_set_t usable;
+    const bool alone = sched_getaffinity(0, sizeof usable, &usable) == 0 && CPU_COUNT(&usable) == 1;
+    return {context_.config.gate_frames, alone ? size_t{1} : replicate::PrimaryPump::in_flight_max};
+}
+
 Result<void> PrimaryVm::enable(const tripod_profile& profile, uint32_t ring_pages) {
     auto gate = context_.open_gate(domid_);
     if (!gate)
@@ -41,10 +49,10 @@ Result<void> PrimaryVm::enable(const tripod_profile& profile, uint32_t ring_page
     on_group([&](rdma_paxos::Replica*) { // against status() on another thread
         gate_ = std::move(*gate);
         xen_ = std::move(*xen);
-        pump_ = std::make_unique<replicate::PrimaryPump>(xen_->memory(), xen_->channel(), *gate_,
-                                                         context_.config.gate_frames);
+        pump_ = std::make_unique<replicate::PrimaryPump>(xen_->memory(), xen_->channel(), *gate_, limits());
         group_->watch_channel(&xen_->channel());
-        group_->watch_gate(gate_.get(), [this] { pump_->notice_frames(); });
+        group_->watch_gate(
+            gate_.get(), [this] { return pump_->wants_frames(); }, [this] { pump_->notice_frames(); });
     });
     return {};
 }

@@ -35,8 +35,8 @@ class PrimaryVm final : public ReplicaVm {
     // Ends protection: decided in the log, so that no backup can take over any more. not_now without a majority.
     Result<void> dissolve(Progress& progress);
 
-    // Protection has ended by itself, because of what the guest or its domain did; the VM goes on alone, if it lives.
-    // Stays in the registry, so that somebody sees it.
+    // Protection has ended by itself, because of what the guest or its domain did; the VM goes on alone, if it
+    // lives. Stays in the registry, so that somebody sees it.
     bool ended_by_itself() const { return ended_ && !finished(); }
     void acknowledge_end() { finish(); }
 
@@ -61,6 +61,7 @@ class PrimaryVm final : public ReplicaVm {
     ReplicaStatus backup_status(const rdma_paxos::Replica& replica, const group::Member& member) const;
     void watch_guest(std::chrono::nanoseconds now);
     void lose_protection(const std::string& why);
+    replicate::PrimaryPump::Limits limits() const;
     Result<void> able_to_succeed(const rdma_paxos::Replica* replica, uint8_t to) const;
     void fill_gate(VmCounters& counters) const;
     void give_up_to(const std::string& host);

@@ -39,7 +39,8 @@ class RecordRing {
     void release() { release_to(read_); }
     void release_to(uint64_t position);
 
-    // Puts back what next() returned since the last release, or since position() was this: it will be returned again.
+    // Puts back what next() returned since the last release, or since position() was this: it will be returned
+    // again.
     void rewind() { read_ = released_; }
     void rewind_to(uint64_t position) { read_ = position; }
 

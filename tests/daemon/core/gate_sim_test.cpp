@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The gate under a seeded simulation. A guest reads inputs, whose bytes its threads may use before they are logged, and
-// emits frames; a log commits, stalls, loses entries and leaderships; leases end at any moment; the daemon dies; the
-// guest does what cannot be logged; another host takes over; protection ends. A checker that knows what each frame may
-// tell watches every frame that leaves.
+// The gate under a seeded simulation. A guest reads inputs, whose bytes its threads may use before they are logged,
+// and emits frames; a log commits, stalls, loses entries and leaderships; leases end at any moment; the daemon
+// dies; the guest does what cannot be logged; another host takes over; protection ends. A checker that knows what
+// each frame may tell watches every frame that leaves.
 #include <random>
 
 #include <gtest/gtest.h>
@@ -22,7 +22,8 @@ constexpr size_t ring_bytes = 64 * 1024;
 class World final : public replicate::Log, public gate::Gate {
   public:
     explicit World(uint32_t seed) : random_(seed) {
-        pump_ = std::make_unique<PrimaryPump>(pages_.memory(), channel_, *this, 50);
+        pump_ = std::make_unique<PrimaryPump>(pages_.memory(), channel_, *this,
+                                              PrimaryPump::Limits{50, 1 + seed % PrimaryPump::in_flight_max});
         pump_->guard();
     }
 
@@ -241,7 +242,8 @@ TEST(GateSimulation, NothingLeavesTooEarlyAndNothingStaysForEver) {
         world.settle();
         ASSERT_FALSE(world.failed()) << "seed " << seed << ", settling: " << world.failure();
         if (world.may_speak()) {
-            ASSERT_TRUE(world.all_left()) << "seed " << seed << ": something is held for ever: " << world.describe();
+            ASSERT_TRUE(world.all_left())
+                << "seed " << seed << ": something is held for ever: " << world.describe();
             ++spoke;
         }
         left += before;

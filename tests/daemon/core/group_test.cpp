@@ -30,7 +30,8 @@ struct Host {
         : id(number), pages(ring_bytes), backup(number),
           group(*group::GroupThread::open("test", "127.0.0.1", test_key)) {
         if (id == 1) {
-            primary = std::make_unique<replicate::PrimaryPump>(pages.memory(), channel, gate, 100);
+            primary = std::make_unique<replicate::PrimaryPump>(pages.memory(), channel, gate,
+                                                               replicate::PrimaryPump::Limits{});
             primary->guard();
         } else
             backup.attach(pages.memory(), channel, 0);

@@ -93,7 +93,7 @@ class Pumps : public ::testing::Test {
     FakePages primary_pages{ring_bytes}, backup_pages{ring_bytes};
     FakeChannel primary_channel, backup_channel;
     FakeGate gate;
-    replicate::PrimaryPump primary{primary_pages.memory(), primary_channel, gate, 100};
+    replicate::PrimaryPump primary{primary_pages.memory(), primary_channel, gate, {.frames = 100}};
     replicate::BackupPump backup{2};
     FakeLog log, backup_log;
     uint64_t index = 0;
@@ -324,7 +324,7 @@ TEST_F(Pumps, ABrokenRingShutsTheGate) {
 
 TEST_F(Pumps, BeforeItIsGuardedFramesPass) {
     FakePages pages(ring_bytes);
-    replicate::PrimaryPump early(pages.memory(), primary_channel, gate, 100);
+    replicate::PrimaryPump early(pages.memory(), primary_channel, gate, {});
     FakeLog nobody;
     nobody.leads = false;
     frames(2);
