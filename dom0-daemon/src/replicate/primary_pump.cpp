@@ -77,22 +77,24 @@ void PrimaryPump::move_records(Log& log, Nanoseconds now) {
     }
     if (proposed_end_)
         return;
+    bool emptied = false;
     if (records_due(now)) {
         const uint64_t before = next_seq_;
-        drain(log);
+        emptied = drain(log);
         // While records flow, Xen need not say so: we look again by ourselves.
         flowing_until_ = next_seq_ != before || blocked_ || ring_.pending() ? now + drain_interval : now;
         drain_at_.reset();
     }
     if (!drain_at_ && !wait_for_records(now))
         drain_at_ = now + drain_interval; // nobody waits for them, and others may follow
-    if ((handing_to_ || dissolving_) && !broken_ && !blocked_ && !ring_.pending())
+    // What the guest logs from here on belongs to no history.
+    if (ending() && emptied)
         propose_end(log);
 }
 
 bool PrimaryPump::records_due(Nanoseconds now) const {
-    return marks_.wanted() > next_seq_ || handing_to_ || dissolving_ || blocked_ ||
-           (drain_at_ && now >= *drain_at_) || load(control_.waits) != 0;
+    return marks_.wanted() > next_seq_ || ending() || blocked_ || (drain_at_ && now >= *drain_at_) ||
+           load(control_.waits) != 0;
 }
 
 // False: there are records, or there may be some soon. True: Xen wakes us at the next one.
@@ -112,10 +114,14 @@ void PrimaryPump::forget_sent() {
     next_seq_ = released_seq_; // some may be committed already: a backup skips what it has
 }
 
-void PrimaryPump::drain(Log& log) {
+// True if the ring was seen empty. A guest that never rests must not put off the end.
+bool PrimaryPump::drain(Log& log) {
     blocked_ = false;
-    while (sent_end_ - sent_begin_ < limits_.in_flight && propose_batch(log)) {
-    }
+    const size_t most = ending() ? sent_.size() : limits_.in_flight;
+    while (sent_end_ - sent_begin_ < most)
+        if (!propose_batch(log))
+            return !blocked_ && !broken_;
+    return false;
 }
 
 // True if there may be more to propose.
@@ -183,7 +189,7 @@ bool PrimaryPump::propose_batch(Log& log) {
     }
     counters_.records += next_seq_ - first_seq;
     counters_.bytes += entry.size();
-    sent_[sent_end_++ % in_flight_max] = {next_seq_, ring_.position()};
+    sent_[sent_end_++ % sent_.size()] = {next_seq_, ring_.position()};
     return true;
 }
 
@@ -207,9 +213,9 @@ bool PrimaryPump::on_commit(rdma_paxos::Index index, rdma_paxos::Term, rdma_paxo
         return true;
     ++commits_;
     commit_seq_ = std::max(commit_seq_, entry->first_seq + entry->count);
-    for (; sent_begin_ != sent_end_ && sent_[sent_begin_ % in_flight_max].end_seq <= commit_seq_; ++sent_begin_) {
-        ring_.release_to(sent_[sent_begin_ % in_flight_max].end_position);
-        released_seq_ = sent_[sent_begin_ % in_flight_max].end_seq;
+    for (; sent_begin_ != sent_end_ && sent_[sent_begin_ % sent_.size()].end_seq <= commit_seq_; ++sent_begin_) {
+        ring_.release_to(sent_[sent_begin_ % sent_.size()].end_position);
+        released_seq_ = sent_[sent_begin_ % sent_.size()].end_seq;
         made_room_ = true;
     }
     return true;

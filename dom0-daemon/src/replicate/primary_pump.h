@@ -90,7 +90,8 @@ class PrimaryPump final : public Pump {
     void move_records(Log& log, Nanoseconds now);
     bool records_due(Nanoseconds now) const;
     bool wait_for_records(Nanoseconds now);
-    void drain(Log& log);
+    bool drain(Log& log);
+    bool ending() const { return handing_to_ || dissolving_; }
     bool propose_batch(Log& log);
     void propose_end(Log& log);
     void let_frames_go(const Log& log, Nanoseconds now);
@@ -103,7 +104,7 @@ class PrimaryPump final : public Pump {
     const Limits limits_;
     xen::RecordRing ring_;
     gate::FrameMarks marks_;
-    std::array<Sent, in_flight_max> sent_{}; // a ring: numbers sent_begin_ to sent_end_
+    std::array<Sent, 64> sent_{}; // a ring: numbers sent_begin_ to sent_end_; nearly all of it is for the end
     uint64_t sent_begin_ = 0, sent_end_ = 0;
     uint64_t next_seq_;     // of the next record read from the ring
     uint64_t released_seq_; // of the oldest record that the ring still holds

@@ -520,6 +520,22 @@ TEST_F(Pumps, APrimaryThatHandsOverSaysSoAfterItsLastRecordAndNothingMore) {
     EXPECT_EQ(gate.left, 1u);
 }
 
+TEST_F(Pumps, AGuestThatNeverRestsDoesNotPutOffTheEnd) {
+    replicate::PrimaryPump busy(primary_pages.memory(), primary_channel, gate, {.in_flight = 1});
+    busy.guard();
+    log_reads(1, 10);
+    frames(1);
+    busy.notice_frames();
+    busy.step(log, now);
+    log_reads(1, 10);
+    busy.hold_frames(true);
+    busy.hand_over(2);
+    busy.step(log, now);
+    ASSERT_EQ(log.proposed.size(), 3u) << "records, records, and the word";
+    EXPECT_EQ(replicate::decode_header(log.proposed.back())->kind, replicate::EntryKind::promoted);
+    log.proposed.clear();
+}
+
 TEST_F(Pumps, AHandoverThatWasDroppedIsSaidAgain) {
     primary.hold_frames(true);
     primary.hand_over(2);
