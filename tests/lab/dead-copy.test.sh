@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 300
-# A copy that is destroyed under its daemon: the primary knows at once, does not pass the VM on to it, and serves on. When
+# Copies follow through a BGSAVE. A copy that is destroyed under its daemon: the primary knows at once, does not pass the VM on to it, and serves on. When
 # the primary dies the other copy takes over, with the vote of the host that has no copy any more.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$repository/tests/lab/vm.sh"
@@ -12,6 +12,14 @@ backup_is() { status_is h1 "[b['state'] for b in s['backups'] if b['host'] == '$
 lab_up --web1
 protect_web1
 expect_equal "$(redis set key before)" OK "a write before the loss"
+
+# -- a child that saves leads no copy astray
+redis bgsave
+saved() { redis info persistence | grep -q 'rdb_saves:1' && redis info persistence | grep -q 'rdb_last_bgsave_status:ok'; }
+wait_until 30 saved
+asked=$(status_of h1 "s['index']['last']")
+for host in h2 h3; do wait_until 20 status_is "$host" "s['index']['applied'] >= $asked"; done
+status_is h1 "s['state'] == 'protected'" || fail "after BGSAVE: $(on_host h1 tripod status web1)"
 
 on_host h2 xl destroy web1--incoming
 wait_until 3 backup_is h2 lost
