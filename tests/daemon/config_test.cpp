@@ -68,6 +68,7 @@ TEST(Config, AnEmptyFileGivesTheDefaults) {
 TEST(Config, MistakesAreNamedWithTheirLine) {
     EXPECT_EQ(message_of("host=\"a\"\nhartbeat_ms=5\n"), "t.conf:2: unknown key \"hartbeat_ms\"");
     EXPECT_EQ(message_of("lease_ms=20\nlease_ms=20\n"), "t.conf:2: \"lease_ms\" is set a second time");
+    EXPECT_EQ(message_of("gate_frames=8\n"), "t.conf:1: \"gate_frames\" is 8, not from 64 to 32768");
     EXPECT_EQ(message_of("ring_pages=100\n"), "t.conf:1: \"ring_pages\" is 100, not a power of two");
     EXPECT_EQ(message_of("log_mbytes=24\n"), "t.conf:1: \"log_mbytes\" is 24, not a power of two");
     EXPECT_EQ(message_of("ring_pages=32\n"), "t.conf:1: \"ring_pages\" is 32, not from 64 to 4096");
@@ -114,7 +115,7 @@ TEST(Config, TheSampleShowsTheDefaults) {
             active << line.substr(1) << "\n";
             keys++;
         }
-    EXPECT_EQ(keys, 16);
+    EXPECT_EQ(keys, 17);
     auto c = parse_config(active.str(), "sample");
     ASSERT_TRUE(c) << c.error().message;
     const Config d;
@@ -131,6 +132,7 @@ TEST(Config, TheSampleShowsTheDefaults) {
     EXPECT_EQ(c->connect_timeout, d.connect_timeout);
     EXPECT_EQ(c->ring_pages, d.ring_pages);
     EXPECT_EQ(c->log_bytes, d.log_bytes);
+    EXPECT_EQ(c->gate_frames, d.gate_frames);
     EXPECT_EQ(c->isolated_bridge, d.isolated_bridge);
     EXPECT_EQ(c->socket_path, d.socket_path);
     EXPECT_EQ(c->state_dir, d.state_dir);
