@@ -38,7 +38,7 @@ PrimaryPump::PrimaryPump(const xen::SharedMemory& memory, xen::EventChannel& cha
 
 void PrimaryPump::step(Log& log, Nanoseconds now) {
     // Some may have come while nobody was to be woken by them.
-    frames_arrived_ |= deaf_ && (wants_frames() || now - collected_at_ >= drain_interval);
+    frames_arrived_ |= deaf_ && (wants_frames() || now - collected_at_ >= retry_interval);
     take_frames(now);
     if (!broken_ && !closed())
         move_records(log, now);
@@ -248,11 +248,11 @@ Nanoseconds PrimaryPump::next_deadline(Nanoseconds now) const {
     if (guarded_ && marks_.unmarked() && unfit() == 0)
         deadline = now + exposed_interval;
     if (deaf_)
-        deadline = std::min(deadline, collected_at_ + drain_interval);
+        deadline = std::min(deadline, collected_at_ + retry_interval);
     if (led_ && drain_at_)
         deadline = std::min(deadline, *drain_at_);
     if (led_ && blocked_)
-        deadline = std::min(deadline, now + drain_interval);
+        deadline = std::min(deadline, now + retry_interval);
     if (led_ && control_.waits != 0)
         deadline = std::min(deadline, now + rekick_interval);
     return deadline;
