@@ -54,14 +54,16 @@ echo "$(python3 -c 'import json; print(json.load(open("load.json"))["acknowledge
 ((back < 6 * log + (2 << 20))) || fail "$back bytes were sent for a log of $log bytes to two backups: what else was it?"
 ((back < 80 << 20)) || fail "$back bytes were sent: as much as the guest's memory"
 
-# -- idle: other work on this machine can only make it look like more, so the least of several looks counts
+# -- idle: other work on this machine can only make it look like more, so the least of several looks counts. How much it is
+# depends on how fast the emulated processor is (1.7 to 2.6 % were seen of one and the same build); a copy that is woken by
+# its own timer, or spins, uses tens of percents.
 declare -A least
 for ((try = 1; try <= 6; try++)); do
     for host in h2 h3; do cpu_share "$host" web1--incoming 20 > "share.$host" & done
     wait
     for host in h2 h3; do least[$host]=$(sort -n <(echo "${least[$host]:-100}") "share.$host" | head -n 1); done
     echo "idle backups used $(< share.h2) % (h2) and $(< share.h3) % (h3) of a CPU"
-    ! python3 -c "import sys; sys.exit(not max(${least[h2]}, ${least[h3]}) < 2)" || break
+    ! python3 -c "import sys; sys.exit(not max(${least[h2]}, ${least[h3]}) < 5)" || break
     ((try < 6)) || fail "an idle backup uses at least ${least[h2]} % (h2), ${least[h3]} % (h3) of a CPU"
 done
 
