@@ -27,11 +27,12 @@ class PrimaryPump final : public Pump {
     static constexpr size_t entry_bytes_full = 128 * 1024;
     // Entries on their way at once, at most. What comes meanwhile goes in one.
     static constexpr size_t in_flight_max = 4;
-    // While records flow, Xen wakes us once per so many, and we look after this time by ourselves: long enough for what
-    // an idle guest does in one go, so that its copies, too, wake once for it.
+    // While records flow, Xen wakes us once per so many, and we look after this time by ourselves: long enough for
+    // what an idle guest does in one go, so that its copies, too, wake once for it.
     static constexpr uint64_t notify_records = 256;
     static constexpr Nanoseconds drain_interval = std::chrono::milliseconds(20);
-    // A log without room is tried again after this time, and frames are collected that nobody wanted to be woken by.
+    // A log without room is tried again after this time, and frames are collected that nobody wanted to be woken
+    // by.
     static constexpr Nanoseconds retry_interval = std::chrono::milliseconds(5);
     // Frames that cannot be marked yet are looked at again after this time.
     static constexpr Nanoseconds exposed_interval = std::chrono::milliseconds(1);
